@@ -1,0 +1,120 @@
+"""The function app's triggers: `policy` serves the policy of the domain that the request's host names, `health` tells
+App Service whether the worker can serve.
+"""
+
+import json
+import logging
+import time
+from dataclasses import asdict
+from datetime import datetime
+from email.utils import format_datetime
+from functools import cache
+
+import azure.functions as func
+
+from policy_store import __version__
+from policy_store.history import TABLE as HISTORY_TABLE
+from policy_store.history import History
+from policy_store.names import policy_domain, quoted
+from policy_store.policy import Policy
+from policy_store.serving import READ_THREADS, RETRY_AFTER, Served, Serving
+from policy_store.settings import Settings, SettingsError
+from policy_store.table import PolicyTable, open_table
+
+app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+
+# The platform hides loggers named azure.functions…, so that the app has a name of its own; the SDK logs every request.
+_log = logging.getLogger("policy_store.answers")
+logging.getLogger("azure.core.pipeline.policies.http_logging_policy").setLevel(logging.WARNING)
+logging.getLogger("azure.identity").setLevel(logging.WARNING)
+
+
+@app.route(route=".well-known/mta-sts.txt", methods=["GET", "HEAD"])
+async def policy(req: func.HttpRequest) -> func.HttpResponse:
+    """Answer with the policy of the domain in the Host header (RFC 8461 sections 3.2 and 3.3)."""
+    start = time.monotonic()
+    host = req.headers.get("Host")
+    domain = None
+    served: Served[func.HttpResponse]
+    try:
+        settings, serving = _serving()
+    except SettingsError as error:
+        _report(str(error))
+        served = Served("unavailable", None)
+    else:
+        host = req.headers.get(settings.host_header) or host
+        domain = policy_domain(host)
+        served = await serving.answer(domain) if domain else Served("unknown", None)
+    if served.copy is not None:
+        response = served.copy.rendered
+    else:
+        response = _not_found() if served.outcome == "unknown" else _unavailable()
+    _log.info(
+        "answer domain=%s outcome=%s status=%d version=%s ms=%d host=%s agent=%s",
+        domain or "-",
+        served.outcome,
+        response.status_code,
+        served.copy.version if served.copy else "-",
+        (time.monotonic() - start) * 1000,
+        quoted(host or ""),
+        quoted(req.headers.get("User-Agent", "")),
+    )
+    return response
+
+
+@app.route(route="health", methods=["GET", "HEAD"])
+async def health(req: func.HttpRequest) -> func.HttpResponse:
+    """Answer the health check: 503 only where nothing can ever be served, since a restart costs the copies."""
+    try:
+        _, serving = _serving()
+    except SettingsError as error:
+        _report(str(error))
+        return _json(503, {"settings": str(error), "version": __version__})
+    state = await serving.health()
+    return _json(200, {**asdict(state), "version": __version__})
+
+
+@cache
+def _serving() -> tuple[Settings, Serving[func.HttpResponse]]:
+    """The settings and what the worker holds, made at the first request; an import that fails would leave no function
+    at all. Raises SettingsError, each time anew.
+    """
+    settings = Settings.read()
+    policies = PolicyTable(open_table(settings, connections=READ_THREADS))
+    history = History(open_table(settings, HISTORY_TABLE))
+    return settings, Serving(policies, history, _response, fresh_seconds=settings.fresh_seconds)
+
+
+@cache
+def _report(problem: str) -> None:
+    """Log a problem with the settings once: they stay as they are until the process ends."""
+    logging.getLogger("policy_store.settings").error("the app serves nothing: %s", problem)
+
+
+def _response(policy: Policy, modified: datetime) -> func.HttpResponse:
+    """The answer for a policy, made once for each copy: the worker library only reads it."""
+    return func.HttpResponse(
+        policy.text.encode("ascii"),
+        headers={
+            "Content-Type": "text/plain; charset=utf-8",
+            "Cache-Control": "max-age=60",  # for reverse proxies: RFC 8461 section 8.2
+            "Last-Modified": format_datetime(modified, usegmt=True),
+            "X-Content-Type-Options": "nosniff",
+        },
+    )
+
+
+@cache
+def _not_found() -> func.HttpResponse:
+    return func.HttpResponse(status_code=404)
+
+
+@cache
+def _unavailable() -> func.HttpResponse:
+    return func.HttpResponse(status_code=503, headers={"Retry-After": str(RETRY_AFTER)})
+
+
+def _json(status: int, body: dict[str, object]) -> func.HttpResponse:
+    return func.HttpResponse(
+        json.dumps(body), status_code=status, mimetype="application/json", headers={"Cache-Control": "no-store"}
+    )

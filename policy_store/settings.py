@@ -1,0 +1,70 @@
+"""The app settings, read from the environment into one frozen model.
+
+An identity-based connection is named as Azure Functions names one: `<CONNECTION>__tableServiceUri` and `__clientId`.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Annotated, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+
+class SettingsError(ValueError):
+    """The app settings are missing, wrong or contradict each other; the message names them and the remedy."""
+
+
+def _service_uri(uri: str) -> str:
+    parts = urlsplit(uri)
+    if parts.scheme != "https" or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("it must be the address of a table service, as https://ACCOUNT.table.core.windows.net")
+    return uri.rstrip("/")
+
+
+class Settings(BaseModel):
+    """How the app reaches its tables and for how long it trusts a copy.
+
+    Exactly one of `connection_string` and `table_service_uri` is set; the latter selects a managed identity, the
+    user-assigned one with `client_id` where that is set.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    connection_string: Annotated[str | None, Field(alias="POLICY_STORE")] = None
+    table_service_uri: Annotated[
+        Annotated[str, AfterValidator(_service_uri)] | None, Field(alias="POLICY_STORE__tableServiceUri")
+    ] = None
+    client_id: Annotated[str | None, Field(alias="POLICY_STORE__clientId")] = None
+    fresh_seconds: Annotated[float, Field(alias="POLICY_FRESH_SECONDS", ge=0, le=86400, allow_inf_nan=False)] = 60
+    host_header: Annotated[
+        Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]+$")], Field(alias="POLICY_HOST_HEADER")
+    ] = "Host"
+
+    @model_validator(mode="after")
+    def _one_store(self) -> Self:
+        if self.connection_string and self.table_service_uri:
+            raise ValueError("POLICY_STORE and POLICY_STORE__tableServiceUri are both set: remove one of them")
+        if not self.connection_string and not self.table_service_uri:
+            raise ValueError(
+                "POLICY_STORE is missing: set it to a connection string, or POLICY_STORE__tableServiceUri to the "
+                "address of the table service for a managed identity"
+            )
+        if self.client_id and not self.table_service_uri:
+            raise ValueError("POLICY_STORE__clientId needs POLICY_STORE__tableServiceUri: set that or remove this")
+        return self
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str] = os.environ) -> Self:
+        """The settings that `environment` holds; an empty setting counts as absent. Raises SettingsError."""
+        try:
+            return cls.model_validate({name: value for name, value in environment.items() if value.strip()})
+        except ValidationError as error:
+            raise SettingsError("; ".join(map(_sentence, error.errors(include_url=False)))) from None
+
+
+def _sentence(problem: ErrorDetails) -> str:
+    """One problem that pydantic found, without the value: a connection string is a secret."""
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{problem['loc'][0]}: {message}" if problem["loc"] else message
