@@ -1,9 +1,11 @@
 """The function app's triggers: `policy` serves the policy of the domain that the request's host names, `health` tells
-App Service whether the worker can serve.
+App Service whether the worker can serve, `audit` records what was changed by hand.
 """
 
+import asyncio
 import json
 import logging
+import os
 import time
 from dataclasses import asdict
 from datetime import datetime
@@ -13,20 +15,24 @@ from functools import cache
 import azure.functions as func
 
 from policy_store import __version__
+from policy_store.audit import Auditor
+from policy_store.connection import open_table
 from policy_store.history import TABLE as HISTORY_TABLE
 from policy_store.history import History
 from policy_store.names import policy_domain, quoted
 from policy_store.policy import Policy
 from policy_store.serving import READ_THREADS, RETRY_AFTER, Served, Serving
 from policy_store.settings import Settings, SettingsError
-from policy_store.table import PolicyTable, open_table
+from policy_store.table import PolicyTable
+
+_AUDIT_SECONDS = 240  # the next one is due a minute later
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 
 # The platform hides loggers named azure.functions…, so that the app has a name of its own; the SDK logs every request.
 _log = logging.getLogger("policy_store.answers")
 logging.getLogger("azure.core.pipeline.policies.http_logging_policy").setLevel(logging.WARNING)
-logging.getLogger("azure.identity").setLevel(logging.WARNING)
+logging.getLogger("azure.identity").setLevel(logging.ERROR)  # a failing read says it once, by itself
 
 
 @app.route(route=".well-known/mta-sts.txt", methods=["GET", "HEAD"])
@@ -74,6 +80,18 @@ async def health(req: func.HttpRequest) -> func.HttpResponse:
     return _json(200, {**asdict(state), "version": __version__})
 
 
+# The schedule is read here: the host drops a function whose %POLICY_AUDIT_SCHEDULE% is not among the app settings.
+@app.timer_trigger(arg_name="timer", schedule=os.environ.get("POLICY_AUDIT_SCHEDULE") or "0 */5 * * * *")
+async def audit(timer: func.TimerRequest) -> None:
+    """Walk both tables in a thread, so that requests are not held up; the next audit goes on where this one stops."""
+    try:
+        await asyncio.to_thread(_auditor().run, _AUDIT_SECONDS)
+    except SettingsError as error:
+        _report(str(error))
+    except Exception:
+        logging.getLogger("policy_store.audit").exception("the audit failed, the next one begins where it began")
+
+
 @cache
 def _serving() -> tuple[Settings, Serving[func.HttpResponse]]:
     """The settings and what the worker holds, made at the first request; an import that fails would leave no function
@@ -83,6 +101,14 @@ def _serving() -> tuple[Settings, Serving[func.HttpResponse]]:
     policies = PolicyTable(open_table(settings, connections=READ_THREADS))
     history = History(open_table(settings, HISTORY_TABLE))
     return settings, Serving(policies, history, _response, fresh_seconds=settings.fresh_seconds)
+
+
+@cache
+def _auditor() -> Auditor:
+    """What the worker's audits share. Raises SettingsError."""
+    settings = Settings.read()
+    policies = PolicyTable(open_table(settings, pages=True))
+    return Auditor(policies, History(open_table(settings, HISTORY_TABLE, pages=True)))
 
 
 @cache

@@ -17,13 +17,16 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 
-def transport(*, connections: int) -> RequestsTransport:
-    """A transport that keeps up to `connections` connections to one host open."""
+def transport(connections: int, connection_timeout: float, read_timeout: float) -> RequestsTransport:
+    """A transport that keeps up to `connections` connections to one host open; the time-outs are in seconds.
+
+    A client of the SDK hands its own time-outs only to a transport that it makes itself.
+    """
     session = requests.Session()
     adapter = _Adapter(pool_maxsize=connections)
     session.mount("http://", adapter)
     session.mount("https://", adapter)
-    return RequestsTransport(session=session)
+    return RequestsTransport(session=session, connection_timeout=connection_timeout, read_timeout=read_timeout)
 
 
 class _Answer(io.RawIOBase):

@@ -8,22 +8,27 @@ unless an import took over the id that DNS showed for the same text.
 import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from heapq import merge
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, Self
 
 from azure.core.exceptions import ResourceExistsError
-from azure.data.tables import TableClient, TableErrorCode
+from azure.data.tables import TableClient
 
 from policy_store.names import quoted
-from policy_store.policy import Policy
-from policy_store.table import PolicyTable, Row
+from policy_store.policy import Policy, PolicySyntaxError
+from policy_store.row import InvalidRow, Row
+from policy_store.table import PolicyTable, entities_after, entity_exists
 
 TABLE = "policyhistory"
 
 _log = logging.getLogger(__name__)
 _KEY = re.compile(r"[0-9]{14}Z")
-_KEY_FORMAT = "%Y%m%d%H%M%SZ"
+_COLUMNS = ("PartitionKey", "RowKey", "id", "text", "by", "note")  # the others repeat the text
 _ID = re.compile(r"[A-Za-z0-9]{1,32}")  # RFC 8461 section 3.1
 
 
@@ -33,50 +38,55 @@ class InvalidRevision(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """One text that was in force: its RowKey `key`, its `id` for DNS, the policy, who recorded it and why."""
+    """One text that was in force: its RowKey `key`, its `id` for DNS, the text as served, who recorded it and why."""
 
     domain: str
     key: str
     id: str
-    policy: Policy
+    text: str
     by: str = ""
     note: str = ""
 
     @property
-    def text(self) -> str:
-        """The text as served."""
-        return self.policy.text
+    def policy(self) -> Policy:
+        """The policy that the text holds. Raises PolicySyntaxError, since a table cell may hold anything."""
+        return Policy.parse(self.text)
 
     @property
     def since(self) -> datetime:
-        """When the row version that the revision records was written, in UTC."""
+        """When the row version that the revision records was written, in UTC seconds."""
         return _time_of(self.key)
 
     @classmethod
     def read(cls, entity: Mapping[str, Any]) -> Self:
-        """The revision that `entity` holds; its `text` counts, `mode`, `mx` and `max_age` are for people. Raises
-        InvalidRevision.
-        """
+        """The revision that `entity` holds; its columns mode, mx and max_age are for people. Raises InvalidRevision."""
         domain, key = str(entity["PartitionKey"]), str(entity["RowKey"])
-        id_ = entity.get("id")
+        id_, text = entity.get("id"), entity.get("text")
         try:
-            if not _KEY.fullmatch(key) or key_of(_time_of(key)) != key:
-                raise ValueError("the RowKey is not YYYYMMDDhhmmssZ")
-            if not isinstance(id_, str) or not _ID.fullmatch(id_):
-                raise ValueError(f"the id {quoted(str(id_))} is not 1 to 32 letters and digits")
-            policy = Policy.parse(str(entity.get("text", "")))
+            _time_of(key)
         except ValueError as error:
-            raise InvalidRevision(f"revision {quoted(key)} of {quoted(domain)}: {error}") from error
-        return cls(domain, key, id_, policy, str(entity.get("by", "")), str(entity.get("note", "")))
+            raise InvalidRevision(f"revision {quoted(key)} of {quoted(domain)}: the RowKey is no time") from error
+        if not isinstance(id_, str) or not _ID.fullmatch(id_):
+            raise InvalidRevision(f"revision {key} of {quoted(domain)}: the id is not 1 to 32 letters and digits")
+        if not isinstance(text, str):
+            raise InvalidRevision(f"revision {key} of {quoted(domain)}: the text is missing")
+        return cls(domain, key, id_, text, str(entity.get("by", "")), str(entity.get("note", "")))
 
 
 def key_of(time: datetime) -> str:
     """The RowKey of a row version written at `time`: UTC seconds, `YYYYMMDDhhmmssZ`."""
-    return time.astimezone(UTC).strftime(_KEY_FORMAT)
+    return time.astimezone(UTC).strftime("%Y%m%d%H%M%SZ")
+
+
+def _next(key: str) -> str:
+    return key_of(_time_of(key) + timedelta(seconds=1))
 
 
 def _time_of(key: str) -> datetime:
-    return datetime.strptime(key, _KEY_FORMAT).replace(tzinfo=UTC)
+    if not _KEY.fullmatch(key):
+        raise ValueError("a RowKey of the history is YYYYMMDDhhmmssZ")
+    month, day, hour, minute, second = (int(key[at : at + 2]) for at in range(4, 14, 2))
+    return datetime(int(key[:4]), month, day, hour, minute, second, tzinfo=UTC)
 
 
 class History:
@@ -92,14 +102,9 @@ class History:
         """The revisions of `domain`, the oldest first."""
         return list(_read(self._client.query_entities("PartitionKey eq @domain", parameters={"domain": domain})))
 
-    def newest(self, domain: str) -> Revision | None:
-        """The revision with the greatest RowKey, None where there is none."""
-        revisions = self.revisions(domain)
-        return revisions[-1] if revisions else None
-
-    def all_revisions(self) -> Iterator[Revision]:
-        """Every revision of every domain in the order of their keys, fetched page by page."""
-        return _read(self._client.list_entities())
+    def all_revisions(self, *, after: str = "") -> Iterator[Revision]:
+        """Every revision of the domains greater than `after` in the order of their keys, fetched page by page."""
+        return _read(entities_after(self._client, after, _COLUMNS))
 
     def record(
         self, row: Row, policies: PolicyTable, *, by: str, note: str = "", policy_id: str | None = None
@@ -111,43 +116,94 @@ class History:
         that was changed within the same second leaves no revision, and the newest is returned. `policy_id` is
         for an import that keeps the id which DNS shows (1 to 32 letters and digits).
         """
-        key = key_of(row.modified)
+        key, text = key_of(row.modified), row.policy.text
         while True:
             revisions = self.revisions(row.domain)
-            if revisions and revisions[-1].policy == row.policy:
+            if revisions and revisions[-1].text == text:
                 return revisions[-1]
             until = [revision for revision in revisions if revision.key <= key]
             free = key
             if until and until[-1].key == key:
                 if not _in_force(row, policies):
-                    return until[-1] if until[-1].policy == row.policy else revisions[-1]
-                free = key_of(revisions[-1].since + timedelta(seconds=1))
-            elif until and until[-1].policy == row.policy:
+                    return until[-1] if until[-1].text == text else revisions[-1]
+                free = _next(revisions[-1].key)
+            elif until and until[-1].text == text:
                 return until[-1]  # an old version of the row, recorded late
-            revision = Revision(row.domain, free, policy_id or free, row.policy, by, note)
-            if self._add(revision):
+            revision = Revision(row.domain, free, policy_id or free, text, by, note)
+            if self._add(revision, row.policy):
                 return revision
+            if all(other.key != free for other in self.revisions(row.domain)):
+                key = _next(free)  # a row that is no revision holds the key
 
-    def _add(self, revision: Revision) -> bool:
+    def _add(self, revision: Revision, policy: Policy) -> bool:
         """Add the revision; False where its key is taken."""
         entity = {
             "PartitionKey": revision.domain,
             "RowKey": revision.key,
             "id": revision.id,
             "text": revision.text,
-            "mode": revision.policy.mode,
-            "mx": " ".join(revision.policy.mx),
-            "max_age": revision.policy.max_age,
+            "mode": policy.mode,
+            "mx": " ".join(policy.mx),
+            "max_age": policy.max_age,
             "by": revision.by,
             "note": revision.note,
         }
         try:
             self._client.create_entity(entity)
         except ResourceExistsError as error:
-            if getattr(error, "error_code", None) != TableErrorCode.ENTITY_ALREADY_EXISTS:
+            if not entity_exists(error):
                 raise
             return False
         return True
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """All that both tables hold of one domain: the row that requests find, the rows under keys that no request asks
+    for, and the revisions with the oldest first.
+    """
+
+    domain: str
+    row: Row | InvalidRow | None
+    unreachable: tuple[InvalidRow, ...]
+    revisions: tuple[Revision, ...]
+
+    @property
+    def recorded(self) -> bool:
+        """Whether the newest revision holds the row's text, so that nobody changed it by hand since."""
+        return isinstance(self.row, Row) and bool(self.revisions) and self.revisions[-1].text == self.row.policy.text
+
+    @property
+    def vanished(self) -> bool:
+        """Whether the row is gone although the policy was not taken back by mode none first (RFC 8461 section 8.3)."""
+        if self.row is not None:
+            return False
+        for revision in reversed(self.revisions):
+            with suppress(PolicySyntaxError):
+                return revision.policy.mode != "none"
+        return False
+
+
+def walk(policies: PolicyTable, history: History, *, after: str = "") -> Iterator[Entry]:
+    """Every domain of either table whose PartitionKey is greater than `after`, in the order of the keys.
+
+    Pages of both tables are merged as they come, so that memory stays flat however many rows there are.
+    """
+    items: Iterator[Row | InvalidRow | Revision] = merge(
+        policies.rows(after=after), history.all_revisions(after=after), key=attrgetter("domain")
+    )
+    for domain, group in groupby(items, key=attrgetter("domain")):
+        row: Row | InvalidRow | None = None
+        unreachable: list[InvalidRow] = []
+        revisions: list[Revision] = []
+        for item in group:
+            if isinstance(item, Revision):
+                revisions.append(item)
+            elif isinstance(item, InvalidRow) and not item.reachable:
+                unreachable.append(item)
+            else:
+                row = item
+        yield Entry(domain, row, tuple(unreachable), tuple(revisions))
 
 
 def _read(entities: Iterable[Mapping[str, Any]]) -> Iterator[Revision]:
@@ -161,6 +217,6 @@ def _read(entities: Iterable[Mapping[str, Any]]) -> Iterator[Revision]:
 def _in_force(row: Row, policies: PolicyTable) -> bool:
     try:
         current = policies.get(row.domain)
-    except ValueError:  # an InvalidRow: somebody broke the row meanwhile
+    except InvalidRow:
         return False
     return current is not None and current.etag == row.etag

@@ -24,11 +24,11 @@ def host_name(text: str) -> str:
     Strict, as a line of a policy must be (RFC 8461 section 3.2, `Domain` of RFC 5321 section 4.1.2): LDH labels of at
     most 63 octets, 253 in all, no trailing dot, no U-label, no address. Raises InvalidName.
     """
-    name = text.lower()
-    if not name:
+    if not text:
         raise InvalidName("a host name is missing")
-    if not name.isascii():
+    if not text.isascii():  # asked before lower(), which turns the Kelvin sign into a k
         raise InvalidName(f"{quoted(text)} is not ASCII: write internationalised names as A-labels (xn--…)")
+    name = text.lower()
     if name.endswith("."):
         raise InvalidName(f"{quoted(text)} ends with a dot: leave the dot out")
     if len(name) > _LONGEST_NAME:
@@ -56,10 +56,12 @@ def read_name(text: str) -> str:
     """
     name = text.strip().removesuffix(".")
     if not name.isascii():
+        if len(name) > _LONGEST_NAME:
+            raise InvalidName(f"{quoted(text)} has {len(name)} characters: a name has at most {_LONGEST_NAME}")
         import idna  # comes with requests, on which azure-core stands; few requests and rows need it
 
         try:
-            name = idna.encode(name[: _LONGEST_NAME + 1], uts46=True).decode("ascii")
+            name = idna.encode(name, uts46=True).decode("ascii")
         except (idna.IDNAError, UnicodeError) as error:
             raise InvalidName(f"{quoted(text)} is not a domain name: {quoted(str(error))}") from error
     return host_name(name)

@@ -18,7 +18,7 @@ MODES: tuple[Mode, ...] = ("enforce", "testing", "none")
 LONGEST_MAX_AGE = 31557600  # seconds, about a year: RFC 8461 section 3.2
 LARGEST_TEXT = 64 * 1024  # octets: RFC 8461 section 3.3 lets senders stop reading there
 
-_FIELD = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9_.-]{0,31}):[ \t]*(?P<value>.*?)[ \t]*", re.DOTALL)
+_FIELD = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9_.-]{0,31}):(?P<value>.*)", re.DOTALL)
 _MAX_AGE = re.compile(r"[0-9]{1,10}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _REQUIRED = ("version", "mode", "max_age")
@@ -172,7 +172,7 @@ class _Reader:
         elif control := _CONTROL.search(line.replace("\t", " ")):
             self._problem(number, "control_character", f"character U+{ord(control[0]):04X} is not allowed: delete it")
         elif field:
-            self._field(number, field["name"], field["value"])
+            self._field(number, field["name"], field["value"].strip(" \t"))
         elif ":" in line:
             self._problem(number, "field_name", f"{quoted(line)}: a field is a name and, right after it, a colon")
         else:

@@ -15,8 +15,9 @@ from datetime import datetime
 from typing import Literal, NamedTuple
 
 from policy_store.history import History, key_of
-from policy_store.policy import Policy
-from policy_store.table import InvalidRow, PolicyTable
+from policy_store.policy import Policy, PolicySyntaxError
+from policy_store.row import InvalidRow
+from policy_store.table import PolicyTable
 
 type Outcome = Literal["fresh", "read", "stale", "last-good", "unknown", "unavailable"]
 
@@ -179,14 +180,21 @@ class Serving[T]:
         copy = self._known.get(domain)
         if copy is None:
             try:
-                revision = self._history.newest(domain)
+                copy = self._newest_revision(domain)
             except Exception:
                 _log.exception("the history of %s cannot be read", domain)
                 return None
-            if revision is None:
+            if copy is None:
                 return None
-            copy = self._copy(revision.policy, revision.since)
         return replace(copy, read_at=time.monotonic(), last_good=True)
+
+    def _newest_revision(self, domain: str) -> Copy[T] | None:
+        for revision in reversed(self._history.revisions(domain)):
+            try:
+                return self._copy(revision.policy, revision.since)
+            except PolicySyntaxError as error:
+                _log.error("revision %s of %s holds no policy: %s", revision.key, domain, error)
+        return None
 
     def _copy(self, policy: Policy, modified: datetime) -> Copy[T]:
         return Copy(self._render(policy, modified), key_of(modified), time.monotonic())

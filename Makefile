@@ -1,0 +1,32 @@
+# Every job makes what it needs first (dev/set_up.sh, instant when nothing has changed).
+PORT ?= 7071
+TABLE_PORT ?= 10002
+export PORT TABLE_PORT PYTHON
+
+python := .venv/bin/python
+
+.PHONY: help run test lint bench set-up clean
+
+help: ## these lines
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile
+
+run: set-up ## the app on localhost with sample policies, until Ctrl-C (PORT=7071 TABLE_PORT=10002)
+	@exec $(python) -m dev.run
+
+test: set-up ## every test
+	@$(python) -m pytest
+
+lint: set-up ## ruff and mypy
+	@$(python) -m ruff check
+	@$(python) -m ruff format --check
+	@$(python) -m mypy
+
+bench: set-up ## how fast the app answers
+	@$(python) -m bench
+
+set-up: ## .venv and dev/node/node_modules
+	@./dev/set_up.sh
+
+clean: ## remove all that the other jobs made, the local tables too
+	rm -rf .venv dev/node/node_modules .azurite .bench .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""The function apps that the app is held against."""

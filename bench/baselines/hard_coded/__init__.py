@@ -1,0 +1,1 @@
+"""One policy written into the code."""

@@ -1,0 +1,1 @@
+"""The app's packages without the app."""

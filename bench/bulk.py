@@ -1,0 +1,103 @@
+"""5,000 domains in and out through the command: seconds, domains a second, and the memory that it takes."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from azure.data.tables import TableServiceClient
+
+from bench.common import ROOT, Figure, count, milliseconds, progress, ratio
+from dev.azurite import Azurite
+from policy_store.history import TABLE as HISTORY_TABLE
+from policy_store.table import TABLE
+
+_FEW, _MANY = 500, 5_000
+_COMMAND = "from policy_store.cli import main; main()"
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What one run of the command took: seconds with its start, and its greatest resident octets."""
+
+    seconds: float
+    peak: float
+
+
+def measure() -> list[Figure]:
+    """Each command is a process of its own, on a table service that it shares the machine with."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        runs = {size: _in_and_out(folder / str(size), size) for size in (_FEW, _MANY)}
+    few, many = runs[_FEW], runs[_MANY]
+    figures = []
+    for what in many:
+        figures += [
+            milliseconds(f"{what}: {_MANY} domains", [many[what].seconds]),
+            count(f"{what}: domains a second", _MANY / many[what].seconds),
+            Figure(f"{what}: peak of memory, {_MANY} domains", many[what].peak, many[what].peak, "bytes"),
+            ratio(f"{what}: peak, {_MANY} domains / {_FEW}", [many[what].peak], [few[what].peak], 1.25),
+        ]
+    return figures
+
+
+def _in_and_out(folder: Path, size: int) -> dict[str, _Run]:
+    folder.mkdir()
+    source = folder / "policies.csv"
+    with source.open("w", encoding="ascii") as file:
+        file.write("domain,mode,mx,max_age,note\n")
+        file.writelines(f"{domain},enforce,{mx},604800,customer\n" for domain, mx in _domains(size))
+    with _store() as store:
+        commands = {
+            "import of CSV": ("import", source),
+            "import again, unchanged": ("import", source),
+            "export to CSV": ("export", folder / "out.csv"),
+            "export to JSON": ("export", folder / "out.json"),
+            "export to texts": ("export", folder / "texts"),
+            "list": ("list",),
+            "list as JSON": ("list", "--json"),
+        }
+        runs = {}
+        for what, words in commands.items():
+            progress(f"bulk: {what}, {size} domains")
+            runs[what] = _run(store, *map(str, words))
+    return runs
+
+
+def _domains(size: int) -> Iterator[tuple[str, str]]:
+    for number in range(size):
+        yield f"tenant{number:05}.example", f"tenant{number:05}-example.mail.protection.outlook.com"
+
+
+@contextmanager
+def _store() -> Iterator[str]:
+    with Azurite() as tables:
+        with TableServiceClient.from_connection_string(tables.connection_string) as service:
+            for table in (TABLE, HISTORY_TABLE):
+                service.create_table(table)
+        yield tables.connection_string
+
+
+def _run(store: str, *words: str) -> _Run:
+    """Run the command. Raises RuntimeError with what it said where it fails."""
+    with tempfile.TemporaryFile() as said:
+        start = time.perf_counter()
+        process = subprocess.Popen(
+            [sys.executable, "-c", _COMMAND, *words],
+            cwd=ROOT,
+            env={**os.environ, "POLICY_STORE": store},
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        seconds = time.perf_counter() - start
+        if process.returncode:
+            said.seek(0)
+            raise RuntimeError(said.read().decode(errors="replace")[-4000:])
+    return _Run(seconds, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024))

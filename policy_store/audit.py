@@ -1,0 +1,152 @@
+"""The audit: a walk over both tables that records every text changed by hand, and tells what is broken.
+
+It reads the policies, and reads and adds revisions; it changes nothing else.
+"""
+
+import logging
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from math import inf
+from typing import Annotated, Literal
+
+from azure.core.exceptions import AzureError
+from pydantic import BaseModel, ConfigDict, Field
+
+from policy_store.history import Entry, History, walk
+from policy_store.names import quoted
+from policy_store.row import InvalidRow, Row
+from policy_store.table import PolicyTable
+
+REMEMBERED = 20_000  # problems whose logging a worker remembers
+
+_NOTE = "changed by hand"
+_REASONS = 10  # of one row that are told
+_log = logging.getLogger(__name__)
+
+
+class AuditProblem(BaseModel):
+    """One thing that a person has to mend. As long as nobody does, every audit finds an equal one."""
+
+    model_config = ConfigDict(frozen=True)
+
+    domain: str = Field(description="the PartitionKey as stored")
+    code: Literal["invalid_row", "unreachable_row", "vanished_row", "not_recorded"] = Field(
+        description="stays the same between versions"
+    )
+    message: str = Field(description="what is wrong and how to mend it")
+    version: str = Field(description="the ETag of the row; the key of the newest revision where the row is gone")
+
+
+class AuditReport(BaseModel):
+    """What one audit found, in numbers."""
+
+    model_config = ConfigDict(frozen=True)
+
+    domains: Annotated[int, Field(description="domains of either table that were seen to")] = 0
+    recorded: Annotated[int, Field(description="texts changed by hand that became a revision")] = 0
+    invalid_row: Annotated[
+        int, Field(description="rows that hold no policy: the last good revision stays in force")
+    ] = 0
+    unreachable_row: Annotated[int, Field(description="rows under keys that no request asks for")] = 0
+    vanished_row: Annotated[int, Field(description="domains without a row that were not retired")] = 0
+    not_recorded: Annotated[int, Field(description="revisions that could not be added")] = 0
+    next_after: Annotated[
+        str, Field(description="after which domain the next audit has to go on; empty after the last")
+    ] = ""
+
+
+def audit(
+    entries: Iterable[Entry],
+    policies: PolicyTable,
+    history: History,
+    *,
+    by: str,
+    tell: Callable[[AuditProblem], None],
+    deadline: float = inf,
+) -> AuditReport:
+    """See to every domain in `entries`, a walk over the tables: record for `by` what was changed by hand, and `tell`
+    of each problem as it is found.
+
+    Once `deadline` (monotonic seconds) has passed it ends behind the domain at hand. Raises an AzureError where the
+    tables cannot be read; a revision that cannot be added is a problem of its domain, and the others are seen to.
+    """
+    counts: Counter[str] = Counter()
+    for entry in entries:
+        counts["domains"] += 1
+        for problem in _problems(entry, policies):
+            counts[problem.code] += 1
+            tell(problem)
+        if isinstance(entry.row, Row) and not entry.recorded:
+            try:
+                history.record(entry.row, policies, by=by, note=_NOTE)
+            except AzureError as error:
+                counts["not_recorded"] += 1
+                message = f"its revision could not be added: {' '.join(error.message.split())[:200]}"
+                tell(AuditProblem(domain=entry.domain, code="not_recorded", message=message, version=entry.row.etag))
+            else:
+                counts["recorded"] += 1
+        if time.monotonic() >= deadline:
+            return AuditReport.model_validate({**counts, "next_after": entry.domain})
+    return AuditReport.model_validate(counts)
+
+
+class Auditor:
+    """The audit as a worker repeats it: each goes on where the last one stopped, and logs a problem that it logged
+    before only for a new version of the row.
+    """
+
+    def __init__(self, policies: PolicyTable, history: History) -> None:
+        self._policies = policies
+        self._history = history
+        self._after = ""
+        self._told: OrderedDict[int, None] = OrderedDict()  # the hashes of problems, the latest seen last
+
+    def run(self, seconds: float) -> AuditReport:
+        """One audit that ends after about `seconds`. Raises an AzureError where the tables cannot be read."""
+        deadline = time.monotonic() + seconds
+        entries = walk(self._policies, self._history, after=self._after)
+        report = audit(entries, self._policies, self._history, by="audit", tell=self._tell, deadline=deadline)
+        self._after = report.next_after
+        _log.info("audit %s", " ".join(f"{name}={value}" for name, value in report if name != "next_after"))
+        if report.next_after:
+            _log.warning("the audit stopped after %d s: the next one goes on after %s", seconds, report.next_after)
+        return report
+
+    def _tell(self, problem: AuditProblem) -> None:
+        told = hash(problem)
+        if told not in self._told:
+            _log.error("%s: %s", quoted(problem.domain), problem.message)
+        self._told[told] = None
+        self._told.move_to_end(told)
+        if len(self._told) > REMEMBERED:
+            self._told.popitem(last=False)
+
+
+def _problems(entry: Entry, policies: PolicyTable) -> Iterator[AuditProblem]:
+    if isinstance(entry.row, InvalidRow):
+        yield _row_problem("invalid_row", "the row is invalid, its last good revision stays in force", entry.row)
+    for row in entry.unreachable:
+        yield _row_problem("unreachable_row", "no request finds the row", row)
+    if entry.vanished and _is_gone(entry.domain, policies):
+        yield AuditProblem(
+            domain=entry.domain,
+            code="vanished_row",
+            message="the row is gone, but senders may hold the policy: add it again, then retire it",
+            version=entry.revisions[-1].key,
+        )
+
+
+def _row_problem(code: Literal["invalid_row", "unreachable_row"], what: str, row: InvalidRow) -> AuditProblem:
+    reasons = [str(problem) for problem in row.problems[:_REASONS]]
+    if len(row.problems) > _REASONS:
+        reasons.append(f"and {len(row.problems) - _REASONS} more")
+    return AuditProblem(domain=row.domain, code=code, message=f"{what}: {'; '.join(reasons)}", version=row.etag)
+
+
+def _is_gone(domain: str, policies: PolicyTable) -> bool:
+    """Whether the row is really missing: it may have been added after the walk had passed its place."""
+    try:
+        return policies.get(domain) is None
+    except InvalidRow:
+        return False

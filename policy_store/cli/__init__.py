@@ -1,0 +1,11 @@
+"""The command `mta-sts`: one module for each group of commands, all of them registered here."""
+
+from policy_store.cli import audit, bulk, check, dns, edit, lifecycle, lint, look
+from policy_store.cli._command import app
+
+__all__ = ["app", "audit", "bulk", "check", "dns", "edit", "lifecycle", "lint", "look", "main"]
+
+
+def main() -> None:
+    """Run the command."""
+    app()

@@ -1,0 +1,55 @@
+"""The command `audit`: what the app's timer does every five minutes, at once and told to a person."""
+
+import typer
+from pydantic import Field
+
+from policy_store.audit import AuditProblem, AuditReport
+from policy_store.audit import audit as see_to
+from policy_store.cli._command import (
+    PROBLEM,
+    JsonOption,
+    StoreOption,
+    app,
+    open_store,
+    operator,
+    print_json,
+    print_table,
+    progress,
+)
+from policy_store.history import walk
+
+
+class AuditResult(AuditReport):
+    """What `audit` says: the counts, and everything that a person has to mend."""
+
+    problems: list[AuditProblem] = Field(description="in the order of the domains")
+
+
+@app.command()
+def audit(json: JsonOption = False, store: StoreOption = "") -> None:
+    """Record what was changed by hand and report what is broken; the app does so every 5 minutes.
+
+    Example: mta-sts audit --json
+    """
+    tables = open_store(store)
+    problems: list[AuditProblem] = []
+    report = see_to(
+        progress(walk(tables.policies, tables.history), "walking both tables"),
+        tables.policies,
+        tables.history,
+        by=f"audit by {operator()}",
+        tell=problems.append,
+    )
+    if json:
+        print_json(AuditResult(**report.model_dump(), problems=problems))
+    else:
+        if problems:
+            print_table(("domain", "problem"), ((problem.domain, problem.message) for problem in problems))
+            print()
+        print(
+            f"{report.domains} domains: {report.recorded} recorded, {report.invalid_row} invalid, "
+            f"{report.unreachable_row} that no request finds, {report.vanished_row} vanished"
+            + (f", {report.not_recorded} that could not be recorded" if report.not_recorded else "")
+        )
+    if problems:
+        raise typer.Exit(PROBLEM)

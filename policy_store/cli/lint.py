@@ -1,0 +1,122 @@
+"""The command lint: what is wrong, risky or worth knowing in rows of the store and in policy texts."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.padding import Padding
+from rich.text import Text
+
+from policy_store.cli._command import (
+    PROBLEM,
+    CommandError,
+    JsonOption,
+    StoreOption,
+    app,
+    open_store,
+    print_json,
+    printer,
+    read_domain,
+)
+from policy_store.lint import SEVERITIES, Finding, Severity, lint_row, lint_text
+from policy_store.names import quoted
+from policy_store.row import InvalidRow, Row
+from policy_store.table import PolicyTable
+
+_STYLES: dict[Severity, str] = {"error": "bold red", "warning": "yellow", "info": "cyan"}
+
+
+@app.command()
+def lint(
+    places: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="FILE|DOMAIN", show_default=False, help="Policy texts, folders of them, domains."),
+    ] = None,
+    json: JsonOption = False,
+    store: StoreOption = "",
+) -> None:
+    """Find what senders refuse or misread: in all rows of the store, or in the texts and domains named.
+
+    Example: mta-sts lint contoso.com ./mta-sts.txt
+    """
+    groups = _named(places, store) if places else map(lint_row, open_store(store).policies.rows())
+    counts: Counter[str] = Counter()
+
+    def counted() -> Iterator[list[Finding]]:
+        for findings in groups:
+            counts.update(["", *(finding.severity for finding in findings)])
+            yield findings
+
+    if json:
+        print_json(finding for findings in counted() for finding in findings)
+    else:
+        for findings in counted():
+            print_findings(findings)
+        looked_at = "1 policy" if counts[""] == 1 else f"{counts['']} policies"
+        print(f"{looked_at}, {', '.join(f'{severity}: {counts[severity]}' for severity in SEVERITIES)}")
+    if counts["error"]:
+        raise typer.Exit(PROBLEM)
+
+
+def _named(places: list[str], store: str) -> Iterator[list[Finding]]:
+    """The findings of each file or domain. All places are looked up first, so that a wrong one spoils no output."""
+    files = {place: _files(Path(place)) for place in places if Path(place).exists()}
+    domains = {place: _domain(place) for place in places if place not in files}
+    rows = _rows(open_store(store).policies, domains.values()) if domains else {}  # texts need no store
+    for place in places:
+        if place in files:
+            yield from map(_lint_file, files[place])
+        else:
+            yield lint_row(rows[domains[place]])
+
+
+def _files(path: Path) -> list[Path]:
+    """The file itself, or the texts in a folder. Raises CommandError."""
+    found = sorted(path.rglob("*.txt")) if path.is_dir() else [path]
+    if not found:
+        raise CommandError(f"No file in {path} ends in .txt: name the policy texts one by one.")
+    return found
+
+
+def _lint_file(path: Path) -> list[Finding]:
+    try:
+        return lint_text(path.read_bytes(), file=str(path))
+    except OSError as error:
+        raise CommandError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def _domain(place: str) -> str:
+    if "/" in place or "\\" in place:
+        raise CommandError(f"There is no file {quoted(place)}: name one that exists, or a domain.")
+    return read_domain(place)
+
+
+def _rows(policies: PolicyTable, domains: Iterable[str]) -> dict[str, Row | InvalidRow]:
+    """The rows of the domains. Raises CommandError for one that has none."""
+    rows: dict[str, Row | InvalidRow] = {}
+    for domain in domains:
+        try:
+            row = policies.get(domain)
+        except InvalidRow as invalid:
+            rows[domain] = invalid
+            continue
+        if row is None:
+            raise CommandError(f"{domain} is neither a file nor in the store: 'mta-sts list' shows what is.", PROBLEM)
+        rows[domain] = row
+    return rows
+
+
+def print_findings(findings: list[Finding], *, title: bool = True) -> None:
+    """Print the findings on one place, the worst first, under the name of the place."""
+    console = printer()
+    for number, finding in enumerate(findings):
+        if title and not number:
+            console.print(Text(finding.file or finding.domain or ""), style="bold")
+        line = f"line {finding.line}: " if finding.line else ""
+        sentence = Text.assemble(
+            (finding.severity, _STYLES[finding.severity]), f" {finding.code}: {line}{finding.message}"
+        )
+        console.print(Padding(sentence, (0, 0, 0, 2)))
+        console.print(Padding(Text(finding.remedy, style="dim"), (0, 0, 0, 4)))

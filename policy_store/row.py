@@ -1,0 +1,201 @@
+"""One row of the table `policies`, made for editing by hand: its cells and the policy that they hold.
+
+The PartitionKey is the domain, the RowKey always `policy`. Reading forgives whatever has one meaning only and calls
+everything else an InvalidRow.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Self
+
+from azure.data.tables import EntityProperty, TableEntity
+
+from policy_store.names import InvalidName, host_name, quoted, read_name
+from policy_store.policy import LONGEST_MAX_AGE, MODES, Mode, Policy, pattern
+
+ROW_KEY = "policy"
+
+_COLUMNS = {"mode": "mode", "mx": "mx", "maxage": "max_age", "note": "note"}
+_SEPARATORS = re.compile(r"[\s,;]+")
+_NUMBER = re.compile(r"[0-9]{1,10}")
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnProblem:
+    """What is wrong with one cell: the column as the row spells it, its value in quotes, a sentence with the remedy."""
+
+    column: str
+    value: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.column} is {self.value}: {self.message}"
+
+
+class InvalidRow(ValueError):
+    """A row that holds no policy; `problems` has every cell that is wrong.
+
+    `domain` and `row_key` are the row's keys as stored, `etag` and `modified` (UTC) tell the version of the row.
+    For mending it, `readable` has what could be read of `mode`, `mx`, `max_age` and `note`, and `others` the cells of
+    unknown columns.
+    """
+
+    def __init__(
+        self,
+        domain: str,
+        row_key: str,
+        etag: str,
+        modified: datetime,
+        problems: tuple[ColumnProblem, ...],
+        readable: Mapping[str, Any] | None = None,
+        others: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.domain, self.row_key, self.etag, self.modified, self.problems = domain, row_key, etag, modified, problems
+        self.readable, self.others = readable or {}, others or {}
+        super().__init__("; ".join(map(str, problems)))
+
+    @property
+    def reachable(self) -> bool:
+        """Whether a point read finds the row: its PartitionKey is a domain as requests ask for it, its RowKey right."""
+        return all(problem.column not in ("PartitionKey", "RowKey") for problem in self.problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A valid row: the policy of `domain`, the note for people, the version (`etag`, `modified` in UTC), the cells of
+    unknown columns, which edits keep, and columns that repeat another in a second spelling.
+    """
+
+    domain: str
+    policy: Policy
+    note: str
+    etag: str
+    modified: datetime
+    others: Mapping[str, Any] = field(default_factory=dict)
+    spelt_twice: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, entity: TableEntity) -> Self:
+        """The row that `entity` holds. Raises InvalidRow."""
+        cells, others, spelt_twice, problems = _cells(entity)
+        problems += _key_problems(entity)
+        mode = read_mode(cells.get("mode"), problems)
+        mx = read_mx(cells.get("mx"), mode, problems)
+        max_age = read_max_age(cells.get("max_age"), problems)
+        domain, row_key = str(entity["PartitionKey"]), str(entity["RowKey"])
+        etag, modified = str(entity.metadata["etag"]), _utc(entity.metadata["timestamp"])
+        note = cells.get("note", ("note", ""))[1]
+        note = "" if note is None else str(note)
+        if problems:
+            wrong = {_COLUMNS.get(problem.column.lower().replace("_", "")) for problem in problems}
+            read = {"mode": mode, "mx": mx, "max_age": max_age, "note": note}
+            readable = {column: value for column, value in read.items() if column not in wrong}
+            raise InvalidRow(domain, row_key, etag, modified, tuple(problems), readable, others)
+        policy = Policy.model_validate({"mode": mode, "mx": mx, "max_age": max_age})
+        return cls(domain, policy, note, etag, modified, others, tuple(spelt_twice))
+
+
+def split_patterns(text: str) -> list[str]:
+    """The patterns in a text that has white space, commas or semicolons between them."""
+    return [part for part in _SEPARATORS.split(text) if part]
+
+
+def read_pattern(text: str) -> str:
+    """The pattern that a person meant: the host name in it is read as names.read_name does. Raises InvalidName."""
+    name = text.removeprefix("*.")
+    return pattern(text) if "*" in name else text[: len(text) - len(name)] + read_name(name)
+
+
+def _utc(timestamp: datetime | None) -> datetime:
+    return datetime.fromtimestamp(0, UTC) if timestamp is None else timestamp.astimezone(UTC)
+
+
+type _Cells = dict[str, tuple[str, Any]]  # canonical column -> (the column as spelt, the value)
+
+
+def _cells(entity: Mapping[str, Any]) -> tuple[_Cells, dict[str, Any], list[str], list[ColumnProblem]]:
+    """The known columns by their canonical names, the unknown ones, and second spellings with the same value and with
+    another.
+    """
+    cells: _Cells = {}
+    others: dict[str, Any] = {}
+    spelt_twice: list[str] = []
+    problems: list[ColumnProblem] = []
+    for name, cell in entity.items():
+        if name in ("PartitionKey", "RowKey"):
+            continue
+        column = _COLUMNS.get(name.lower().replace("_", ""))
+        value = cell.value if isinstance(cell, EntityProperty) else cell  # an Int64 comes wrapped
+        if column is None:
+            others[name] = cell
+        elif column not in cells:
+            cells[column] = (name, value)
+        elif cells[column][1] == value:
+            spelt_twice.append(name)
+        else:
+            problems.append(
+                ColumnProblem(name, quoted(str(value)), f"{cells[column][0]} is the same column: delete one of them")
+            )
+    return cells, others, spelt_twice, problems
+
+
+def _key_problems(entity: Mapping[str, Any]) -> list[ColumnProblem]:
+    problems = []
+    domain, row_key = str(entity["PartitionKey"]), str(entity["RowKey"])
+    try:
+        found = host_name(domain)
+        reason = f"it must be the domain in lower case, {found}"
+    except InvalidName as error:
+        found, reason = "", f"it must be the domain as lower-case A-labels; {error}"
+    if found != domain:
+        problems.append(ColumnProblem("PartitionKey", quoted(domain), reason))
+    if row_key != ROW_KEY:
+        problems.append(ColumnProblem("RowKey", quoted(row_key), "it must be 'policy', or no request finds the row"))
+    return problems
+
+
+def read_mode(cell: tuple[str, Any] | None, problems: list[ColumnProblem]) -> Mode | None:
+    """The mode that a cell, its column's name and its value, holds; None and one more problem where it holds none."""
+    column, value = cell or ("mode", None)
+    mode = value.strip().lower() if isinstance(value, str) else None
+    for known in MODES:
+        if mode == known:
+            return known
+    problems.append(ColumnProblem(column, _shown(value), "it must be testing, enforce or none"))
+    return None
+
+
+def read_mx(cell: tuple[str, Any] | None, mode: str | None, problems: list[ColumnProblem]) -> tuple[str, ...]:
+    """The patterns that a cell holds, with one more problem for each that is none."""
+    column, value = cell or ("mx", None)
+    if value is not None and not isinstance(value, str):
+        problems.append(ColumnProblem(column, _shown(value), "it must be a string of host names"))
+        return ()
+    texts = split_patterns(value or "")
+    if not texts and mode != "none":
+        problems.append(ColumnProblem(column, _shown(value), "at least one host name is needed unless mode is none"))
+    patterns = []
+    for text in texts:
+        try:
+            patterns.append(read_pattern(text))
+        except InvalidName as error:
+            problems.append(ColumnProblem(column, _shown(value), str(error)))
+    return tuple(patterns)
+
+
+def read_max_age(cell: tuple[str, Any] | None, problems: list[ColumnProblem]) -> int | None:
+    """The seconds that a cell holds; None and one more problem where it holds none."""
+    column, value = cell or ("max_age", None)
+    text = value.strip() if isinstance(value, str) else str(value)
+    if isinstance(value, (int, str)) and _NUMBER.fullmatch(text) and int(text) <= LONGEST_MAX_AGE:
+        return int(text)
+    problems.append(
+        ColumnProblem(column, _shown(value), f"it must be a whole number of seconds from 0 to {LONGEST_MAX_AGE}")
+    )
+    return None
+
+
+def _shown(value: object) -> str:
+    return "missing" if value is None else quoted(str(value))

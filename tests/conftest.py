@@ -1,0 +1,74 @@
+"""What the tests share: one real table service for the session, tables of its own for each test, and the data files."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from azure.data.tables import TableClient
+from hypothesis import HealthCheck, settings
+
+from dev.azurite import Azurite
+from policy_store.history import History
+from policy_store.table import PolicyTable
+
+_DATA = Path(__file__).parent / "data"
+_numbers = count(1)
+
+# On a busy machine a law takes longer, and holds all the same.
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
+
+
+def load_cases(file_name: str) -> list[Any]:
+    """The cases of a JSON file of tests/data, as parameters named by their `name`."""
+    cases = json.loads((_DATA / file_name).read_text(encoding="utf-8"))
+    return [pytest.param(case, id=case["name"]) for case in cases]
+
+
+@pytest.fixture(scope="session")
+def azurite() -> Iterator[Azurite]:
+    """A table service in memory for the whole session."""
+    with Azurite() as service:
+        yield service
+
+
+@pytest.fixture
+def new_table(azurite: Azurite) -> Iterator[Callable[[], TableClient]]:
+    """Give a function that makes an empty table of its own."""
+    with ExitStack() as opened:
+
+        def make() -> TableClient:
+            name = f"table{next(_numbers)}"
+            client = opened.enter_context(TableClient.from_connection_string(azurite.connection_string, name))
+            client.create_table()
+            return client
+
+        yield make
+
+
+@pytest.fixture
+def policies_client(new_table: Callable[[], TableClient]) -> TableClient:
+    """An empty table for rows, as the SDK sees it."""
+    return new_table()
+
+
+@pytest.fixture
+def history_client(new_table: Callable[[], TableClient]) -> TableClient:
+    """An empty table for revisions, as the SDK sees it."""
+    return new_table()
+
+
+@pytest.fixture
+def policies(policies_client: TableClient) -> PolicyTable:
+    """The rows of `policies_client`."""
+    return PolicyTable(policies_client)
+
+
+@pytest.fixture
+def history(history_client: TableClient) -> History:
+    """The revisions of `history_client`."""
+    return History(history_client)

@@ -1,0 +1,84 @@
+"""What `func azure functionapp publish` ships, by Core Tools' own rules, which are not git's."""
+
+import re
+import subprocess
+from pathlib import Path, PurePosixPath
+
+ROOT = Path(__file__).parents[2]
+
+# What lies about in a working folder that is used, whether or not it does here now.
+PLANTED = [
+    ".azurite/__azurite_db_table__.json",
+    ".bench/results.json",
+    ".git/config",
+    ".venv/lib/python3.13/site-packages/x.py",
+    "__pycache__/function_app.cpython-313.pyc",
+    "dev/node/node_modules/azurite/package.json",
+    "local.settings.json",
+    "mta_sts.egg-info/PKG-INFO",
+    "policy_store/__pycache__/x.pyc",
+    "policy_store/cli/__pycache__/x.pyc",
+    "policy_store/cli/x.py",
+    "policy_store/sender/x.py",
+    "tests/x.py",
+]
+
+
+class Shipping:
+    """Azure/azure-functions-core-tools: src/Cli/func/Common/GitIgnoreParser.cs and FileSystemHelpers.GetLocalFiles."""
+
+    _FOLDERS = frozenset({".git", ".vscode"})
+    _FILES = frozenset({".funcignore", ".gitignore", "local.settings.json", "project.lock.json"})
+
+    def __init__(self, funcignore: str) -> None:
+        lines = [line.strip() for line in funcignore.split("\n")]
+        lines = [line for line in lines if line and not line.startswith("#")]
+        self._denied = self._pattern([line.removeprefix("/") for line in lines if not line.startswith("!")])
+        self._allowed = self._pattern([line[1:].removeprefix("/") for line in lines if line.startswith("!")])
+
+    @staticmethod
+    def _pattern(lines: list[str]) -> re.Pattern[str]:
+        if not lines:
+            return re.compile(r"$^", re.ASCII)
+        escaped = [re.sub(r"[-\[\]/{}()+?.\\^$|]", r"\\\g<0>", line) for line in lines]
+        starred = [line.replace("**", "(.+)").replace("*", r"([^\/]+)") for line in escaped]
+        return re.compile(rf"^(({')|('.join(starred)}))\b", re.ASCII)
+
+    def ships(self, path: str) -> bool:
+        *folders, name = (part.lower() for part in PurePosixPath(path).parts)
+        if name in self._FILES or self._FOLDERS.intersection(folders):
+            return False
+        return bool(self._allowed.match(path) or not self._denied.match(path))
+
+
+def test_the_app_ships_and_nothing_else() -> None:
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.splitlines()
+    shipping = Shipping((ROOT / ".funcignore").read_text(encoding="utf-8"))
+
+    shipped = {path for path in [*listed, *PLANTED] if shipping.ships(path)}
+
+    modules = {f"policy_store/{module.name}" for module in (ROOT / "policy_store").glob("*.py")}
+    assert shipped == {"function_app.py", "host.json", "requirements.txt", *modules}
+
+
+def test_the_rules_are_core_tools_own() -> None:
+    """Cases of Core Tools' own GitIgnoreParserTests.cs, so that the port here says what the original says."""
+    shipping = Shipping(
+        "# comment\nnode_modules\n*.log\n!/nonexistent/foo\nnonexistent\n/test1\ntest2\nfoo/*.wat\n*.swp\n"
+    )
+
+    assert shipping.ships("test/index.js")
+    assert shipping.ships("test1File.wat")
+    assert shipping.ships("nonexistent/foo")
+    assert shipping.ships("nonexistent/foo/wat")
+    assert not shipping.ships("nonexistent/bar")
+    assert not shipping.ships("test2")
+    assert not shipping.ships("test.swp")
+    assert not shipping.ships("node_modules/what.js")
+    assert not shipping.ships("foo/bar.wat")

@@ -1,0 +1,214 @@
+"""The records for MTA-STS and TLS reports: what they hold and how they are published."""
+
+import re
+import shlex
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import dns.rdatatype
+import dns.zone
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from policy_store.dns_records import (
+    DnsRecord,
+    RecordSyntaxError,
+    StsRecord,
+    TlsrptRecord,
+    propose_patterns,
+    records_to_publish,
+    sts_records,
+    tlsrpt_records,
+)
+from policy_store.names import InvalidName
+from tests.conftest import load_cases
+
+_NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+_IDS = st.text(st.sampled_from("abcXYZ0189"), min_size=1, max_size=32)
+_LONG = ("mailto:" + "x" * 60 + "@reports.example",) * 6
+
+
+def _published(**options: Any) -> dict[tuple[str, str], str]:
+    records = records_to_publish("contoso.com", **{"policy_id": "1", "not_before": _NOON, **options})
+    return {(record.name, record.type): record.value for record in records}
+
+
+class TestStsRecord:
+    @given(_IDS)
+    def test_what_is_written_is_read_again(self, id_: str) -> None:
+        assert StsRecord.parse(StsRecord(id_).text) == StsRecord(id_)
+
+    @pytest.mark.parametrize("case", load_cases("sts_records.json"))
+    def test_a_record_is_read_strictly(self, case: dict[str, str]) -> None:
+        if "id" in case:
+            assert StsRecord.parse(case["text"]).id == case["id"]
+            return
+        with pytest.raises(RecordSyntaxError, match=re.escape(case["error"])) as caught:
+            StsRecord.parse(case["text"])
+        assert str(caught.value).isprintable()
+
+    @given(st.text(max_size=60))
+    def test_any_text_is_a_record_or_a_syntax_error(self, text: str) -> None:
+        with suppress(RecordSyntaxError):
+            assert StsRecord.parse(f"v=STSv1;{text}").id in text
+
+    def test_only_records_that_begin_with_the_version_count(self) -> None:
+        texts = ["v=spf1 -all", "v=STSv1; id=1;", "v=STSv1 ; id=2;", "v=STSv12; id=3;", "v=STSv1;"]
+        assert sts_records(texts) == ["v=STSv1; id=1;", "v=STSv1;"]
+
+
+class TestTlsrptRecord:
+    def test_several_addresses_stand_in_one_field(self) -> None:
+        record = TlsrptRecord(("mailto:tls@contoso.com", "https://reports.example/v1?key=1"))
+        assert record.text == "v=TLSRPTv1; rua=mailto:tls@contoso.com,https://reports.example/v1?key=1;"
+        assert TlsrptRecord.parse(record.text) == record
+
+    def test_white_space_around_commas_and_unknown_fields_are_allowed(self) -> None:
+        record = TlsrptRecord.parse("v=TLSRPTv1;rua=mailto:a@b.example , mailto:c@d.example; x=1")
+        assert record.rua == ("mailto:a@b.example", "mailto:c@d.example")
+
+    @pytest.mark.parametrize(
+        ("text", "reason"),
+        [
+            ("v=TLSRPTv1", "no address"),
+            ("v=TLSRPTv1; x=1", "no address"),
+            ("v=TLSRPTv1; rua=", "the value of rua"),
+            ("v=TLSRPTv1; rua=mailto:a@b.example,", "forbidden"),
+            ("v=TLSRPTv1; rua=mailto:a@b.example; rua=mailto:c@d.example", "twice"),
+            ("v=TLSRPTv1; rua=mailto:a@b.example!10m", "%21"),
+            ("v=TLSRPTv1; rua=mailto:a", "neither mailto:"),
+            ("v=TLSRPTv1; rua=a@b.example", "neither mailto:"),
+            ("v=TLSRPTv1; rua=http://reports.example", "neither mailto:"),
+            ("v=TLSRPTv1; rua=https:reports", "neither mailto:"),
+            ("v=TLSRPTv1; rua=https://[", "neither mailto:"),
+            ("v=TLSRPTv2; rua=mailto:a@b.example", "must begin"),
+        ],
+    )
+    def test_a_wrong_record_is_refused_with_the_reason(self, text: str, reason: str) -> None:
+        with pytest.raises(RecordSyntaxError, match=reason):
+            TlsrptRecord.parse(text)
+
+    def test_only_records_that_begin_with_the_version_count(self) -> None:
+        assert tlsrpt_records(["v=TLSRPTv1; rua=mailto:a@b.c", "v=TLSRPTv1", "x"]) == ["v=TLSRPTv1; rua=mailto:a@b.c"]
+
+
+class TestProposedPatterns:
+    def test_exchange_online_is_named_by_its_zones_and_other_hosts_by_themselves(self) -> None:
+        hosts = [
+            "Contoso-com.mail.protection.outlook.com.",
+            "contoso-com.a-v1.mx.microsoft",
+            "fabrikam-com.mail.protection.outlook.com",
+            "mx1.contoso.com",
+            "mx1.contoso.com.",
+            "a.b.mail.protection.outlook.com",
+            "contoso-com.x.mx.microsoft",
+            "mail.protection.outlook.com",
+        ]
+        assert propose_patterns(hosts) == (
+            "*.mail.protection.outlook.com",
+            "*.a-v1.mx.microsoft",
+            "mx1.contoso.com",
+            "a.b.mail.protection.outlook.com",
+            "contoso-com.x.mx.microsoft",
+            "mail.protection.outlook.com",
+        )
+
+    def test_an_mx_record_that_names_no_host_is_refused(self) -> None:
+        with pytest.raises(InvalidName):
+            propose_patterns(["mail_1.contoso.com"])
+
+
+class TestRecordsToPublish:
+    def test_a_domain_has_its_records_in_its_own_zone(self) -> None:
+        assert _published(app_host="app.azurewebsites.net", rua=("mailto:tls@contoso.com",)) == {
+            ("mta-sts.contoso.com", "CNAME"): "app.azurewebsites.net",
+            ("_mta-sts.contoso.com", "TXT"): "v=STSv1; id=1;",
+            ("_smtp._tls.contoso.com", "TXT"): "v=TLSRPTv1; rua=mailto:tls@contoso.com;",
+        }
+
+    def test_what_is_not_known_is_left_out(self) -> None:
+        assert _published(policy_id=None, not_before=None) == {}
+
+    def test_a_delegated_domain_has_one_cname_and_the_providers_zone_the_id(self) -> None:
+        assert _published(delegate="sts.provider.example") == {
+            ("_mta-sts.contoso.com", "CNAME"): "_mta-sts.contoso.com.sts.provider.example",
+            ("_mta-sts.contoso.com.sts.provider.example", "TXT"): "v=STSv1; id=1;",
+        }
+
+    def test_the_cname_of_a_delegated_domain_never_changes(self) -> None:
+        before, after = (_published(policy_id=id_, delegate="sts.provider.example") for id_ in ("1", "2"))
+        assert {name for name in before if before[name] != after[name]} == {
+            ("_mta-sts.contoso.com.sts.provider.example", "TXT")
+        }
+
+    def test_only_the_id_has_to_wait(self) -> None:
+        records = records_to_publish(
+            "contoso.com", policy_id="1", not_before=_NOON, app_host="app.example", rua=("mailto:a@b.example",)
+        )
+        assert [record.not_before for record in records] == [None, _NOON, None]
+
+    def test_a_name_that_dns_cannot_hold_is_refused(self) -> None:
+        domain = ".".join(["a" * 60] * 4)
+        with pytest.raises(InvalidName, match="253"):
+            records_to_publish(domain, policy_id="1", not_before=None, delegate="sts.provider.example")
+
+    def test_a_zone_that_does_not_hold_the_domain_is_refused(self) -> None:
+        with pytest.raises(InvalidName, match=r"does not lie in the zone oso\.com"):
+            _published(zone="oso.com")
+
+
+class TestZoneLines:
+    def test_dnspython_reads_them_as_they_were_meant(self) -> None:
+        records = records_to_publish(
+            "contoso.com",
+            policy_id="1",
+            not_before=_NOON,
+            app_host="app.example",
+            rua=("https://x.example/'$\\`", *_LONG),
+        )
+        zone = dns.zone.from_text(
+            "".join(f"{record.zone_line}\n" for record in records), "contoso.com", check_origin=False, relativize=False
+        )
+        found = {}
+        for name, _, rdata in zone.iterate_rdatas():
+            if rdata.rdtype == dns.rdatatype.TXT:
+                assert all(len(string) <= 255 for string in rdata.strings)
+                value = b"".join(rdata.strings).decode()
+            else:
+                value = rdata.target.to_text(omit_final_dot=True)
+            found[name.to_text(omit_final_dot=True), dns.rdatatype.to_text(rdata.rdtype)] = value
+        assert found == {(record.name, record.type): record.value for record in records}
+        assert len(records[-1].strings) > 1
+
+
+class TestAzCommands:
+    def test_an_id_is_exchanged_in_one_step_or_else_added(self) -> None:
+        [record] = records_to_publish("contoso.com", policy_id="1", not_before=_NOON)
+        words = shlex.split(record.az_command("rg"))
+        middle = words.index("||")
+        where = ["-g", "rg", "-z", "contoso.com", "-n", "_mta-sts"]
+        start = ["az", "network", "dns", "record-set", "txt"]
+        assert words[:middle] == [*start, "update", *where, "--set", "TXTRecords[0].value[0]=v=STSv1; id=1;"]
+        assert words[middle + 1 :] == [*start, "add-record", *where, "-v", "v=STSv1; id=1;"]
+
+    def test_a_name_is_relative_to_its_zone(self) -> None:
+        [record] = records_to_publish("mail.contoso.com", policy_id="1", not_before=_NOON, zone="contoso.com")
+        assert "-z contoso.com -n _mta-sts.mail " in record.az_command("rg")
+
+    def test_a_cname_is_set_in_place_of_the_old_one(self) -> None:
+        command = DnsRecord("contoso.com", "contoso.com", "mta-sts.contoso.com", "CNAME", "app.example").az_command(
+            "rg"
+        )
+        assert command == (
+            "az network dns record-set cname set-record -g rg -z contoso.com -n mta-sts --ttl 300 -c app.example"
+        )
+
+    def test_a_long_text_comes_in_several_strings_and_survives_the_shell(self) -> None:
+        text = TlsrptRecord(("https://x.example/$HOME'`id`", *_LONG)).text
+        words = shlex.split(DnsRecord("a.example", "a.example", "_smtp._tls.a.example", "TXT", text).az_command("rg"))
+        values = words[words.index("-v") + 1 :]
+        assert "".join(values) == text
+        assert max(map(len, values)) <= 255
+        assert words[words.index("create") - 1 : words.index("&&")][-2:] == ["--ttl", "300"]
