@@ -13,6 +13,10 @@ class PortTaken(Exception):
 def listen(port: int, who: str) -> socket.socket:
     """Return a socket that listens on `port`, on a free one for 0. Raises PortTaken, which says who wanted it."""
     try:
-        return socket.create_server((HOST, port), backlog=2048)
+        listener = socket.create_server((HOST, port), backlog=2048)
     except OSError as error:
         raise PortTaken(f"{who} cannot listen on {HOST}:{port}: {os.strerror(error.errno or 0)}.") from error
+    # Headers and body go out in two parts, of which the second would wait for the client's acknowledgement (40 ms);
+    # asyncio sees to that only for sockets that say they are TCP, as this one does not.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener

@@ -6,6 +6,7 @@ likes. Here the read time-out is the time of the whole answer, headers included.
 
 import http.client
 import io
+import os
 import socket
 import time
 from typing import Any
@@ -20,13 +21,21 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 def transport(connections: int, connection_timeout: float, read_timeout: float) -> RequestsTransport:
     """A transport that keeps up to `connections` connections to one host open; the time-outs are in seconds.
 
-    A client of the SDK hands its own time-outs only to a transport that it makes itself.
+    A client of the SDK hands its own time-outs only to a transport that it makes itself. What the environment says of
+    authorities is read once, here, and a proxy is the caller's to set: requests would look at all of the environment,
+    and at ~/.netrc, for every request.
     """
     session = requests.Session()
+    session.trust_env = False
     adapter = _Adapter(pool_maxsize=connections)
     session.mount("http://", adapter)
     session.mount("https://", adapter)
-    return RequestsTransport(session=session, connection_timeout=connection_timeout, read_timeout=read_timeout)
+    return RequestsTransport(
+        session=session,
+        connection_timeout=connection_timeout,
+        read_timeout=read_timeout,
+        connection_verify=os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True,
+    )
 
 
 class _Answer(io.RawIOBase):

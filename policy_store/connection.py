@@ -5,6 +5,7 @@ from typing import Any
 
 from azure.core.credentials import TokenCredential
 from azure.data.tables import TableClient
+from requests.utils import get_environ_proxies
 
 from policy_store._transport import transport
 from policy_store.settings import Settings, SettingsError
@@ -43,18 +44,20 @@ def open_table(
     managed one. Makes no request; azure-identity is imported only where an identity is chosen. Raises SettingsError for
     a connection string that is none.
     """
-    bounds_of_call = _OPERATOR_BOUNDS if operator else _PAGE_BOUNDS if pages else _BOUNDS
-    bounds = _bounded(bounds_of_call, connections)
+    bounds = _bounded(_OPERATOR_BOUNDS if operator else _PAGE_BOUNDS if pages else _BOUNDS, connections)
     if settings.table_service_uri:
         credential = _operator_identity() if operator else _app_identity(settings.client_id, connections)
-        return TableClient(settings.table_service_uri, name, credential=credential, **bounds)
-    try:
-        return TableClient.from_connection_string(settings.connection_string or "", name, **bounds)
-    except ValueError as error:
-        raise SettingsError(
-            "POLICY_STORE is not a connection string: copy it from the storage account's access keys, "
-            "or write UseDevelopmentStorage=true for Azurite"
-        ) from error
+        client = TableClient(settings.table_service_uri, name, credential=credential, **bounds)
+    else:
+        try:
+            client = TableClient.from_connection_string(settings.connection_string or "", name, **bounds)
+        except ValueError as error:
+            raise SettingsError(
+                "POLICY_STORE is not a connection string: copy it from the storage account's access keys, "
+                "or write UseDevelopmentStorage=true for Azurite"
+            ) from error
+    bounds["transport"].session.proxies.update(get_environ_proxies(client.url))
+    return client
 
 
 def _bounded(bounds: Mapping[str, float], connections: int) -> dict[str, Any]:

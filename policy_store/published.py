@@ -55,12 +55,12 @@ def compare(state: TxtState, revisions: Sequence[Revision]) -> DnsStatus:
         id_ = StsRecord.parse(records[0]).id
     except RecordSyntaxError as error:
         return DnsStatus("wrong syntax", detail=f"{quoted(records[0])}: {error}")
-    shown = next((revision for revision in reversed(revisions) if revision.id == id_), None)
-    if shown is None:
+    found = [place for place, revision in enumerate(revisions) if revision.id == id_]
+    if not found:
         return DnsStatus("unknown id", id_, detail=f"no revision has the id {id_}")
-    if shown.id != revisions[-1].id:
-        superseded = next(later for later in revisions if later.key > shown.key)
-        detail = f"DNS shows {id_}, which was replaced on {superseded.since:%Y-%m-%d %H:%M} UTC"
+    shown, later = revisions[found[-1]], revisions[found[-1] + 1 :]
+    if later:
+        detail = f"DNS shows {id_}, which was replaced on {later[0].since:%Y-%m-%d %H:%M} UTC"
         return DnsStatus("older revision", id_, shown, detail)
     return DnsStatus("right", id_, shown)
 
@@ -73,7 +73,7 @@ def served_word(served: bytes, revisions: Sequence[Revision]) -> tuple[ServedWor
     try:
         policy = Policy.parse(served)
     except PolicySyntaxError as error:
-        return "other text", f"what the policy host serves is no policy: {error}"
+        return "other text", f"what the policy host serves is no policy: {error.problems[0]}"
     for revision in reversed(revisions):
         with suppress(PolicySyntaxError):
             if revision.policy == policy:

@@ -152,7 +152,8 @@ def _edit_by_hand(day: Day) -> None:
     assert (broken["domain"], broken["mode"], broken["mx"]) == (_BROKEN, "testing", list(before[_BROKEN].mx))
     (task, *_) = day.json("plan")
     assert (task["domain"], task["code"], task["waits_for"]) == (_BROKEN, "invalid_row", "person")
-    day.run("edit", _BROKEN, "--mode", "testing")
+    said = day.run("edit", _BROKEN, "--mode", "testing").stdout
+    assert said == f"{_BROKEN}: the row is mended, the policy in force stays\n"
     assert day.policy(_BROKEN) == before[_BROKEN]
     assert len(day.store.history.revisions(_BROKEN)) == 1
     day.run("audit")

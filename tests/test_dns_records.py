@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -172,7 +173,8 @@ class TestZoneLines:
             "".join(f"{record.zone_line}\n" for record in records), "contoso.com", check_origin=False, relativize=False
         )
         found = {}
-        for name, _, rdata in zone.iterate_rdatas():
+        rdatas: Iterable[tuple[Any, int, Any]] = zone.iterate_rdatas()
+        for name, _, rdata in rdatas:
             if rdata.rdtype == dns.rdatatype.TXT:
                 assert all(len(string) <= 255 for string in rdata.strings)
                 value = b"".join(rdata.strings).decode()

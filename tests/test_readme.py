@@ -118,11 +118,6 @@ def test_every_command_of_the_day_runs_in_order_with_the_exit_code_that_the_text
     }
 
 
-def test_the_day_shows_every_command() -> None:
-    shown = {shlex.split(line)[1] for line in _lines() if line.startswith("mta-sts ")}
-    assert shown == set(_options())
-
-
 def test_every_command_and_option_that_the_readme_names_exists() -> None:
     options = _options()
     code = [*re.findall(r"`([^`\n]+)`", _README), *"".join(_blocks(_README, "sh")).splitlines()]

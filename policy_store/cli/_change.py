@@ -44,6 +44,9 @@ class Change:
         else:
             _, revision = write(store, self.entry, self.policy, note=self.note, row_note=self.row_note)
         lines = coloured(self._difference(before))
+        if not lines:
+            changes = "the row is mended" if isinstance(self.entry.row, InvalidRow) else "the note changes"
+            lines.append(Text(f"{domain}: {changes}, the policy in force stays"))
         lines += [
             Text(f"{domain}: {finding.severity}: {finding.message} ({finding.code}): {finding.remedy}")
             for finding in (*refusing, *others)

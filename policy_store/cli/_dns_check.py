@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -52,6 +52,9 @@ class DnsChecker:
     async def check(self, entry: Entry) -> DnsCheck:
         """What is to be said of one domain."""
         revisions = with_row(entry)
+        by_hand = revisions != entry.revisions
+        if by_hand:  # it has no id before it is recorded
+            revisions = (*entry.revisions, replace(revisions[-1], id=""))
         state, cname, served = await asyncio.gather(
             sts_state(self.resolver, entry.domain), self._cname(entry.domain), self._fetch(entry.domain)
         )
@@ -60,11 +63,11 @@ class DnsChecker:
             text = served_word(served, revisions)
         status = with_served(compare(state, revisions), text)
         details = [status.detail] if status.detail else []
-        if status.word not in ("right", "not served", "lookup failed") and entry.recorded:
+        if status.word not in ("right", "not served", "lookup failed") and revisions and not by_hand:
             due = served_everywhere(revisions[-1], self.fresh_seconds)
             when = f" from {shown_due(due)} on" if _command.now() < due else ""
-            details.append(f"publish {StsRecord(revisions[-1].id).text}{when}")
-        if revisions != entry.revisions:
+            details.append(f"publish '{StsRecord(revisions[-1].id).text}'{when}")
+        if by_hand:
             details.append("the row was changed by hand and has no id yet: run 'mta-sts audit'")
         if isinstance(served, FetchFailed):
             details.append(f"the text was not fetched: {served}")

@@ -25,6 +25,7 @@ from policy_store.cli._command import (
     open_store,
     print_json,
     print_table,
+    printer,
     progress,
     read_domain,
 )
@@ -134,6 +135,8 @@ def dns(
         raise CommandError("Name the domains, or give --all; not both, not neither.")
     if json and format_ != "table":
         raise CommandError(f"--json and --format {format_} both say what to print: give one of them.")
+    if check and format_ != "table":
+        raise CommandError(f"--check prints a table or JSON: leave out --format {format_}.")
     wanted = _Wanted(
         read_domain(zone) if zone else "",
         read_domain(app_host) if app_host else "",
@@ -214,8 +217,8 @@ def _print_table(records: Sequence[DnsRecord], wanted: _Wanted) -> None:
     print_table(("name", "type", "value", "publish from"), lines)
     if not wanted.app_host:
         print()
-        print("The CNAME at mta-sts.DOMAIN is left out: give --app-host with the app's default host name")
-        print("(az functionapp show -g GROUP -n APP --query defaultHostName -o tsv).")
+        print("The CNAME at mta-sts.DOMAIN is left out: give --app-host with the app's default")
+        print("host name (az functionapp show -g GROUP -n APP --query defaultHostName -o tsv).")
 
 
 def _print_lines(records: Iterable[DnsRecord], wanted: _Wanted, resource_group: str, *, az: bool) -> None:
@@ -261,7 +264,8 @@ def _print_checks(checker: "DnsChecker", entries: Iterable[Entry], total: int | 
             lines.append((found.domain, found.status, found.detail))
         print_table(("domain", "status", "detail"), lines)
         words = ", ".join(f"{count} {word}" for word, count in counts.most_common())
-        print(f"\n{counts.total()} domains: {words}" if counts.total() != 1 else f"\n1 domain: {words}")
+        print()
+        printer().print(f"{counts.total()} domains: {words}" if counts.total() != 1 else f"1 domain: {words}")
     if counts.total() != counts["right"]:
         raise typer.Exit(PROBLEM)
 

@@ -14,7 +14,7 @@ from policy_store.sender._rules import RULES
 from policy_store.sender.facts import Facts, MxFacts
 from policy_store.sender.smtp import SmtpResult
 from policy_store.sender.tls import TlsResultType, TlsSession
-from policy_store.sender.verdict import Word, judge, readings_of
+from policy_store.sender.verdict import Word, has_policy_id, judge, readings_of
 
 SCHEMA = 1  # of the JSON: raised when a field changes its meaning or goes
 
@@ -143,7 +143,7 @@ def _ends_soon(facts: Facts, host: str, session: TlsSession, code: str) -> Itera
 def _text(facts: Facts) -> Iterator[Finding]:
     """Lint on the text that was fetched, and where senders read it in two ways."""
     fetched = facts.policy_host.fetched
-    if fetched is None or fetched.problem is not None:
+    if fetched is None or fetched.problem is not None or not has_policy_id(facts):
         return
     yield from lint_text(fetched.text, domain=facts.domain)
     strict, postfix = readings_of(facts)

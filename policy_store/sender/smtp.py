@@ -66,6 +66,8 @@ async def probe(
         return SmtpResult(address, "unreachable" if step == "connect" else "timeout", f"{step}: no answer in time")
     except ssl.SSLError as error:
         return SmtpResult(address, "tls_failed", failure=failure_of(error))
+    except ValueError:  # SNI cannot carry such a name, and no certificate names it
+        return SmtpResult(address, "tls_failed", failure=TlsFailure("certificate-host-mismatch", "no host name"))
     except _NoSmtp as error:
         return SmtpResult(address, "no_smtp", f"{step}: {error}")
     except OSError as error:

@@ -9,8 +9,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from azure.core.exceptions import ServiceResponseError
 from azure.data.tables import TableClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,8 +20,10 @@ from hypothesis import strategies as st
 from policy_store.cli._command import Store
 from policy_store.cli._sources import proposals
 from policy_store.cli._targets import Target, write_policies
+from policy_store.history import History, Revision
 from policy_store.policy import Policy
 from policy_store.row import Row
+from policy_store.table import PolicyTable
 from tests.cli.conftest import Run
 from tests.strategies import policies as any_policy
 
@@ -188,6 +192,24 @@ class TestExistingRows:
         store.policies.add("contoso.com", Policy(mode="testing", mx=("a.example",), max_age=604800))
         assert run("import", file("policies.csv", "domain,mx\ncontoso.com,a.example\n")).exit_code == 0
         assert len(store.history.revisions("contoso.com")) == 1
+
+
+def test_a_connection_that_breaks_between_row_and_revision_is_made_good(
+    run: Run, store: Store, file: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record, breaks = History.record, iter([ServiceResponseError("Connection reset by peer")])
+
+    def record_or_break(self: History, row: Row, policies: PolicyTable, **words: Any) -> Revision:
+        for error in breaks:
+            raise error
+        return record(self, row, policies, **words)
+
+    monkeypatch.setattr(History, "record", record_or_break)
+    done = run("import", file("policies.csv", "domain,mx\ncontoso.com,a.example\n"))
+    assert done.exit_code == 0, done.output
+    assert [revision.text for revision in store.history.revisions("contoso.com")] == [
+        _rows(store)["contoso.com"].policy.text
+    ]
 
 
 class TestJson:

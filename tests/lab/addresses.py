@@ -33,9 +33,12 @@ def listeners(addresses: Iterable[str]) -> dict[str, socket.socket]:
 
 
 class LoopThread:
-    """An event loop in a thread of its own for a `with` block, at whose end every task in it is cancelled."""
+    """An event loop in a thread of its own for a `with` block, at whose end it closes `servers` with their connections
+    and cancels every task.
+    """
 
     def __enter__(self) -> Self:
+        self.servers: list[asyncio.Server] = []
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever, name="lab", daemon=True)
         self._thread.start()
@@ -52,6 +55,9 @@ class LoopThread:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result()
 
     async def _end(self) -> None:
+        for server in self.servers:
+            server.close()
+            server.abort_clients()
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
             task.cancel()

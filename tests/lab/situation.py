@@ -31,7 +31,7 @@ class PolicyHost(_Model):
     """What `mta-sts.<domain>` does: by default it serves an enforced policy that names `mx.<domain>`.
 
     `text` goes before `mode`, `mx` and `max_age`; `size` in octets is reached with extension fields. `at` is the kind
-    of server that listens at its address; `body` how an answer is sent: as HTTP wants it (`length`, `chunked`,
+    of server that listens at its address, an empty `content_type` leaves the header out; `body` how an answer is sent: as HTTP wants it (`length`, `chunked`,
     `to_the_end`), or so slowly, so long, so short or so wrongly that nobody can read it. `delay` is in seconds.
     """
 
@@ -41,7 +41,7 @@ class PolicyHost(_Model):
     text: str | None = None
     size: int = 0
     status: str = "200 OK"
-    content_type: str | None = "text/plain; charset=utf-8"
+    content_type: str = "text/plain; charset=utf-8"
     headers: tuple[str, ...] = ()
     delay: float = 0
     body: Literal["length", "chunked", "to_the_end", "dripping", "endless", "cut", "rubbish", "silent"] = "length"

@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import trustme
@@ -16,7 +17,7 @@ from tests.loopback import LoopbackServer, silent
 from tests.policy_host import http_answer, policy_hosts
 
 _TEXT = b"version: STSv1\r\nmode: none\r\nmax_age: 86400\r\n"
-_RECORDS = {
+_RECORDS: dict[str, dict[str, Any]] = {
     "mta-sts.contoso.com": {"A": ["127.0.0.1"]},
     "mta-sts.fabrikam.com": {"A": ["127.0.0.1"]},
     "mta-sts.second.example": {"A": ["127.0.0.9", "127.0.0.1"]},

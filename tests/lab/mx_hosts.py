@@ -1,0 +1,194 @@
+"""The MX hosts of the lab: mail servers with STARTTLS, one for each way in which they can be good or bad, each on a
+loopback address of its own and all on one port.
+
+What a mail server does is done by aiosmtpd; what none would do, by a few lines here.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack, suppress
+from functools import partial
+from typing import Any
+
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from tests.lab.addresses import LoopThread, listeners
+from tests.lab.certificates import Authority
+from tests.lab.situation import Certificate
+
+type _Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+_CERTIFICATES: dict[str, Certificate] = {
+    "good": "good",
+    "other_name": "other_name",
+    "expired": "expired",
+    "self_signed": "self_signed",
+    "unknown_authority": "unknown_authority",
+    "ends_soon": "ends_soon",
+    "common_name_only": "common_name_only",
+    "tls_1_1": "good",
+    "slow": "good",
+}
+_SLOW_SECONDS = 0.5
+_BLOCK = b"x" * 4096
+
+
+class _Handler:
+    """Takes its time to answer EHLO."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    async def handle_EHLO(  # noqa: N802 - the name that aiosmtpd calls
+        self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
+    ) -> list[str]:
+        await asyncio.sleep(self._seconds)
+        session.host_name = hostname
+        return responses
+
+
+async def _silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Take the connection and say nothing."""
+    await asyncio.Event().wait()
+
+
+async def _silent_at_ehlo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Greet, and say nothing more."""
+    writer.write(b"220 mx ESMTP\r\n")
+    await asyncio.Event().wait()
+
+
+async def _until_starttls(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"220 mx ESMTP\r\n")
+    await reader.readuntil(b"\r\n")
+    writer.write(b"250-mx\r\n250 STARTTLS\r\n")
+    await reader.readuntil(b"\r\n")
+    writer.write(b"220 go ahead\r\n")
+
+
+async def _silent_in_handshake(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Be ready for TLS, and then say nothing more."""
+    await _until_starttls(reader, writer)
+    await asyncio.Event().wait()
+
+
+async def _cut_in_handshake(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Be ready for TLS, and then hang up."""
+    await _until_starttls(reader, writer)
+
+
+async def _no_tls_in_handshake(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Be ready for TLS, and then go on in plain text."""
+    await _until_starttls(reader, writer)
+    await reader.read(1)
+    writer.write(b"500 what did you say?\r\n")
+
+
+async def _cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Hang up in the middle of the answer to EHLO."""
+    writer.write(b"220 mx ESMTP\r\n")
+    await reader.readuntil(b"\r\n")
+    writer.write(b"250-mx\r\n250-STAR")
+
+
+async def _rubbish(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Speak something else, with what would move a terminal's cursor."""
+    writer.write(b"\x1b[2J\x1b]0;mail\x07\x00\xff HTTP/1.1 400 Bad Request\r\n")
+
+
+async def _endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Greet with a line that never ends."""
+    while True:
+        writer.write(_BLOCK)
+        await writer.drain()
+
+
+async def _refusing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Greet as a host that takes no mail (RFC 5321 section 3.1)."""
+    writer.write(b"554 no mail for you here\r\n")
+
+
+_BEHAVIOURS: dict[str, _Behaviour] = {
+    "silent": _silent,
+    "silent_at_ehlo": _silent_at_ehlo,
+    "silent_in_handshake": _silent_in_handshake,
+    "cut_in_handshake": _cut_in_handshake,
+    "no_tls_in_handshake": _no_tls_in_handshake,
+    "cut": _cut,
+    "rubbish": _rubbish,
+    "endless": _endless,
+    "refusing": _refusing,
+}
+
+KINDS = (*_CERTIFICATES, "no_starttls", *_BEHAVIOURS, "nobody", "no_connection")
+
+
+class MxHosts:
+    """Every kind of MX host on `port`, each at the address that `addresses` has for it.
+
+    At `nobody` connections are refused, at `no_connection` they are never made: what a blocked port looks like.
+    """
+
+    port: int
+
+    def __init__(self, authority: Authority, loop: LoopThread) -> None:
+        self.addresses = {kind: f"127.25.0.{number}" for number, kind in enumerate(KINDS, 1)}
+        self._authority = authority
+        self._loop = loop
+        self._held = ExitStack()
+
+    def start(self) -> None:
+        """Listen from now on."""
+        self._loop.run(self._start())
+
+    def close(self) -> None:
+        """Let go of the addresses where nobody listens."""
+        self._held.close()
+
+    async def _start(self) -> None:
+        bound = listeners(self.addresses.values())
+        self.port = bound[self.addresses["good"]].getsockname()[1]
+        for kind, certificate in _CERTIFICATES.items():
+            context = self._authority.context(partial(_always, certificate), tls_1_1=kind == "tls_1_1")
+            await self._mail_server(bound[self.addresses[kind]], context, _SLOW_SECONDS if kind == "slow" else 0)
+        await self._mail_server(bound[self.addresses["no_starttls"]], None)
+        for kind, behaviour in _BEHAVIOURS.items():
+            server = await asyncio.start_server(_and_hang_up(behaviour), sock=bound[self.addresses[kind]])
+            self._loop.servers.append(server)
+        self._held.enter_context(bound[self.addresses["nobody"]])
+        _fill(self._held.enter_context(bound[self.addresses["no_connection"]]), self._held)
+
+    async def _mail_server(self, bound: socket.socket, context: ssl.SSLContext | None, seconds: float = 0) -> None:
+        def session() -> SMTP:
+            return SMTP(_Handler(seconds), hostname="mx", ident="lab", tls_context=context, loop=self._loop.loop)
+
+        self._loop.servers.append(await self._loop.loop.create_server(session, sock=bound))
+
+
+def _always(certificate: Certificate, _: str) -> Certificate:
+    return certificate
+
+
+def _and_hang_up(behaviour: _Behaviour) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            with suppress(OSError, EOFError):  # the client went away
+                await behaviour(reader, writer)
+        finally:
+            writer.close()
+
+    return serve
+
+
+def _fill(listener: socket.socket, held: ExitStack) -> None:
+    """Fill the queue of a listener that accepts nothing, so that the kernel answers no further connection."""
+    listener.listen(0)
+    while True:
+        client = held.enter_context(socket.socket())
+        client.settimeout(0.2)
+        try:
+            client.connect(listener.getsockname())
+        except TimeoutError:
+            return

@@ -1,0 +1,127 @@
+"""The policy hosts of the lab: all domains behind one port, told apart by SNI and the Host header, each as good or as
+bad as its situation says.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from contextlib import suppress
+from itertools import count
+
+from tests.lab.addresses import LoopThread, listeners
+from tests.lab.certificates import Authority
+from tests.lab.situation import Certificate, PolicyHost
+
+_NOBODY = "127.44.0.1"
+_SERVERS = {"tls": "127.44.0.2", "tls_1_1": "127.44.0.3", "plain_http": "127.44.0.4", "silent": "127.44.0.5"}
+_SLOW = "127.44.1.{}"  # of their own, since a client may limit what it asks of one address at a time
+_MOST_SLOW = 30
+_DRIP_SECONDS = 0.2
+_BLOCK = b"x" * 4096
+
+
+class PolicyHosts:
+    """Serves the policies of `hosts`, domain -> what its policy host does, on `port` of several loopback addresses."""
+
+    port: int
+
+    def __init__(self, hosts: Mapping[str, PolicyHost], authority: Authority, loop: LoopThread) -> None:
+        self._hosts = {f"mta-sts.{domain}": (domain, host) for domain, host in hosts.items()}
+        self._authority = authority
+        slow = count(1)
+        self._addresses = {
+            domain: _SLOW.format(next(slow) % _MOST_SLOW + 1)
+            if host.delay or host.body in ("dripping", "silent")
+            else _SERVERS.get(host.at, _NOBODY)
+            for domain, host in hosts.items()
+        }
+        self._loop = loop
+
+    def address(self, domain: str) -> str:
+        """Where the policy host of the domain is."""
+        return self._addresses[domain]
+
+    def start(self) -> None:
+        """Listen from now on."""
+        self._loop.run(self._start())
+
+    def close(self) -> None:
+        """Let go of the address where nobody listens."""
+        self._held.close()
+
+    async def _start(self) -> None:
+        slow = [_SLOW.format(number) for number in range(1, _MOST_SLOW + 1)]
+        # Somebody holds the port of the address where nobody listens, so that nothing else comes to listen there.
+        bound_to = listeners([_NOBODY, *_SERVERS.values(), *slow])
+        self._held = bound_to.pop(_NOBODY)
+        self.port = self._held.getsockname()[1]
+        tls = self._authority.context(self._certificate)
+        old = self._authority.context(self._certificate, tls_1_1=True)
+        contexts: dict[str, ssl.SSLContext | None] = {_SERVERS["tls_1_1"]: old, _SERVERS["plain_http"]: None}
+        for address, bound in bound_to.items():
+            if address == _SERVERS["silent"]:
+                self._loop.servers.append(await asyncio.start_server(_say_nothing, sock=bound))
+            else:
+                context = contexts.get(address, tls)
+                self._loop.servers.append(await asyncio.start_server(self._serve, sock=bound, ssl=context))
+
+    def _certificate(self, host_name: str) -> Certificate:
+        known = self._hosts.get(host_name)
+        return known[1].certificate if known else "good"
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError, EOFError, asyncio.LimitOverrunError):  # the client goes away, or talks otherwise
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+            name = next(line[6:] for line in head.lower().split("\r\n") if line.startswith("host: "))
+            domain, host = self._hosts[name.partition(":")[0]]
+            if head.startswith("GET /.well-known/mta-sts.txt HTTP/1.1\r\n"):
+                await _answer(writer, host, host.octets(domain))
+            else:
+                writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+            await writer.drain()
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+
+
+async def _say_nothing(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        await asyncio.Event().wait()
+    finally:
+        writer.close()
+
+
+async def _answer(writer: asyncio.StreamWriter, host: PolicyHost, body: bytes) -> None:
+    await asyncio.sleep(host.delay)
+    if host.body == "silent":
+        await asyncio.Event().wait()
+    if host.body == "rubbish":
+        writer.write(b"\x1b[31mSSH-2.0-\x00\xff\r\n\r\n")
+        return
+    head = [f"HTTP/1.1 {host.status}", *host.headers, "Connection: close"]
+    if host.content_type:
+        head.append(f"Content-Type: {host.content_type}")
+    if host.body == "chunked":
+        head.append("Transfer-Encoding: chunked")
+    elif host.body in ("length", "cut", "dripping"):
+        head.append(f"Content-Length: {len(body)}")
+    writer.write("\r\n".join([*head, "", ""]).encode())
+    match host.body:
+        case "chunked":
+            for at in range(0, len(body), 20):
+                part = body[at : at + 20]
+                writer.write(b"%x\r\n%b\r\n" % (len(part), part))
+            writer.write(b"0\r\n\r\n")
+        case "cut":
+            writer.write(body[: len(body) // 2])
+        case "dripping":
+            for octet in body:
+                writer.write(bytes([octet]))
+                await writer.drain()
+                await asyncio.sleep(_DRIP_SECONDS)
+        case "endless":
+            while True:
+                writer.write(_BLOCK)
+                await writer.drain()
+        case _:
+            writer.write(body)

@@ -1,0 +1,83 @@
+"""The command sees every situation of the lab as senders do: it runs once over all of them."""
+
+import json
+import subprocess
+import sys
+import unicodedata
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.lab.situation import MxHost, Run, Situation, load
+from tests.lab.world import World
+
+_SITUATIONS = load()
+_LIMITS = ["--dns-seconds=2", "--https-seconds=7", "--smtp-seconds=2"]
+_TIMEOUT = 60
+_COMMAND = Path(sys.executable).with_name("mta-sts")
+
+
+@pytest.fixture(scope="module")
+def answers() -> dict[str, Any]:
+    """What the command says of each domain: one run for each value of `run`."""
+    found: dict[str, Any] = {}
+    with World(_SITUATIONS) as world:
+        for run in ("allow_private", "public_only"):
+            domains = [situation.domain for situation in _SITUATIONS if situation.run == run]
+            found |= {each["domain"]: each for each in check(world, domains, run)}
+    return found
+
+
+def check(world: World, domains: list[str], run: Run = "allow_private") -> list[dict[str, Any]]:
+    """What the command says of `domains` as JSON."""
+    command = [_COMMAND, "check", "--file", "-", "--json", *world.options, *_LIMITS]
+    private = ["--allow-private"] if run == "allow_private" else []
+    done = subprocess.run(
+        [*command, *private], input="\n".join(domains), capture_output=True, text=True, timeout=_TIMEOUT, check=False
+    )
+    assert done.returncode == 1, done.stderr
+    assert not done.stderr
+    answer: list[dict[str, Any]] = json.loads(done.stdout)
+    return answer
+
+
+@pytest.mark.parametrize("situation", _SITUATIONS, ids=lambda situation: situation.name)
+def test_the_command_says_of_a_situation_what_its_source_says(situation: Situation, answers: dict[str, Any]) -> None:
+    answer = answers[situation.domain]
+    said = {key: answer[key] for key in ("verdict", "if_enforced", "result_type", "mx")}
+    assert said == {
+        "verdict": situation.verdict,
+        "if_enforced": situation.if_enforced,
+        "result_type": situation.result_type,
+        "mx": [_expected(situation, label, host) for label, host in situation.hosts.items()],
+    }
+    assert {finding["code"] for finding in answer["findings"]} == situation.findings
+
+
+def _expected(situation: Situation, label: str, host: MxHost) -> dict[str, Any]:
+    return {
+        "host": situation.host_name(label),
+        "verdict": host.verdict or situation.verdict,
+        "if_enforced": host.if_enforced or situation.if_enforced,
+        "exchange_code": host.exchange_code,
+        "result_type": host.result_type,
+    }
+
+
+def test_no_control_character_of_a_domain_reaches_a_finding(answers: dict[str, Any]) -> None:
+    texts = [finding[key] for answer in answers.values() for finding in answer["findings"] for key in finding]
+    assert not [text for text in texts if isinstance(text, str) and any(map(_is_control, text))]
+
+
+def _is_control(character: str) -> bool:
+    return unicodedata.category(character) == "Cc"
+
+
+def test_any_two_situations_differ_in_the_verdict_or_in_a_code() -> None:
+    def key(situation: Situation) -> tuple[str, list[str]]:
+        return situation.verdict, sorted(situation.findings)
+
+    same = [[each.name for each in group] for _, group in groupby(sorted(_SITUATIONS, key=key), key)]
+    assert [names for names in same if len(names) > 1] == []
