@@ -14,7 +14,7 @@ run: set-up ## the app on localhost with sample policies, until Ctrl-C (PORT=707
 	@exec $(python) -m dev.run
 
 test: set-up ## every test
-	@$(python) -m pytest
+	@$(python) -m pytest -q -n 3 --dist loadfile # tests wait more than they compute
 
 lint: set-up ## ruff and mypy
 	@$(python) -m ruff check

@@ -1,12 +1,17 @@
-"""Writes docs/findings.md, the page with all that lint can find, out of lint's own table: `python -m dev.findings`."""
+"""Writes docs/findings.md, the page with all that lint and the checker can find, out of their own tables:
+`python -m dev.findings`.
+"""
 
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
 
-from policy_store.lint import HEADINGS, RULES, SEVERITIES
+from policy_store import lint
+from policy_store.lint import SEVERITIES, Rule
+from policy_store.sender import _rules as checker
 
 PAGE = Path(__file__).parent.parent / "docs" / "findings.md"
-_OPENING = """# What lint finds
+_LINT = """# What lint finds
 
 `mta-sts lint` and every edit report findings, the worst first. An *error* is what the RFC forbids, or what keeps mail
 from arriving: edits refuse it. A *warning* is what some senders or checkers refuse or misread. An *info* is advice.
@@ -15,22 +20,32 @@ The codes stay the same between versions.
 The app serves every policy in one form that all known senders read, so what is said here of line ends, spacing, letter
 case and unknown fields can only be found in texts from elsewhere.
 """
+_CHECK = """
+# What check finds
+
+`mta-sts check` reports lint's findings on the text that it fetched, and these on the way there and on to the MX hosts.
+Here an *error* is what makes senders do without the policy or hold mail back. A *warning* is what some senders stumble
+over, or what could not be found out. *Info* is worth knowing.
+"""
 
 
 def page() -> str:
     """The text of the page."""
-    parts = [_OPENING]
-    for about, heading in HEADINGS.items():
-        rules = sorted(
-            (rule for rule in RULES.values() if rule.about == about), key=lambda rule: SEVERITIES.index(rule.severity)
-        )
-        parts.append(f"\n## {heading}\n")
-        for severity, group in groupby(rules, key=lambda rule: rule.severity):
-            parts.append(f"\n| {severity} | what it is | what to do | who says so |\n|---|---|---|---|\n")
+    parts = [_LINT, *_tables(lint.HEADINGS, lint.RULES.values())]
+    return "".join([*parts, _CHECK, *_tables(checker.HEADINGS, checker.RULES.values())])
+
+
+def _tables(headings: Mapping[str, str], rules: Iterable[Rule]) -> Iterator[str]:
+    by_severity = sorted(rules, key=lambda rule: SEVERITIES.index(rule.severity))
+    for about, heading in headings.items():
+        yield f"\n## {heading}\n"
+        for severity, group in groupby(
+            (rule for rule in by_severity if rule.about == about), lambda rule: rule.severity
+        ):
+            yield f"\n| {severity} | what it is | what to do | who says so |\n|---|---|---|---|\n"
             for rule in group:
                 cells = (f"`{rule.code}`", *map(_cell, (rule.what, rule.remedy, rule.source)))
-                parts.append(f"| {' | '.join(cells)} |\n")
-    return "".join(parts)
+                yield f"| {' | '.join(cells)} |\n"
 
 
 def _cell(text: str) -> str:

@@ -33,7 +33,7 @@ from policy_store.cli._command import (
 )
 from policy_store.cli._lookup import Lookup
 from policy_store.cli._pool import concurrently
-from policy_store.cli._write import read_entry
+from policy_store.cli._write import read_entry, with_row
 from policy_store.cli.lint import print_findings
 from policy_store.history import walk
 from policy_store.lint import Finding
@@ -47,7 +47,7 @@ from policy_store.sender.tls import strict_context
 from policy_store.sender.verdict import Word
 from policy_store.settings import SettingsError
 
-_AT_ONCE = 100  # domains
+_AT_ONCE = 50  # domains, each with a few questions to DNS at a time
 _MINUTE = 60.0
 _WORST_FIRST: tuple[Word, ...] = ("deferred", "unprotected", "unknown", "verified")
 _STYLES: dict[Word, str] = {"deferred": "bold red", "unprotected": "yellow", "unknown": "cyan", "verified": "green"}
@@ -199,8 +199,8 @@ def _compare(facts: Facts, store: Store) -> list[Finding]:
         findings.append(finding("id_unknown", domain, status.detail))
     fetched = facts.policy_host.fetched
     if fetched is not None and fetched.problem is None and isinstance(entry.row, Row):
-        word, detail = served_word(fetched.text, entry.revisions)
-        if word != "newest text" and fetched.text != entry.row.policy.text.encode("ascii"):
+        word, detail = served_word(fetched.text, with_row(entry))
+        if word != "newest text":
             findings.append(finding("row_differs", domain, detail))
     return findings
 

@@ -51,7 +51,7 @@ class Resolver:
             self._resolver.port = port
         self._resolver.flags = dns.flags.RD | dns.flags.AD  # AD asks whether the answer is authenticated
         self._resolver.lifetime = timeout
-        self._resolver.timeout = min(self._resolver.timeout, timeout)
+        self._resolver.timeout = min(self._resolver.timeout, timeout / 2)  # a lost packet is asked again
 
     async def mx(self, domain: str) -> MxRecords:
         """The MX records of `domain`."""

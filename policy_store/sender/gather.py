@@ -19,6 +19,8 @@ from policy_store.sender.verdict import has_policy_id
 
 _MOST_MX, _MOST_ADDRESSES = 20, 8  # of one domain, of one host: a domain's records must not keep the checker busy
 _AT_ONE_ADDRESS = 4  # connections at a time
+_GLOBAL_IPV6 = ipaddress.ip_network("2000::/3")  # RFC 4291 section 2.4, as far as IANA has given it out
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: an IPv4 address in the last 32 bits
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,12 @@ class Network:
 
     def may_ask(self, address: str) -> bool:
         """Whether a domain's records may lead to this address: not into the network that the checker stands in."""
-        ip = ipaddress.ip_address(address)
-        return self.allow_private or (ip.is_global and not ip.is_multicast)
+        ip: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.ip_address(address)
+        if isinstance(ip, ipaddress.IPv6Address):
+            within = ipaddress.IPv4Address(ip.packed[-4:]) if ip in _NAT64 else ip.ipv4_mapped
+            ip = within or ip
+        public = ip.is_global and not ip.is_multicast and (ip.version == 4 or ip in _GLOBAL_IPV6)
+        return self.allow_private or public
 
     async def at[T](self, address: str, work: Awaitable[T]) -> T:
         """Do work with an address while few others do."""

@@ -2,9 +2,9 @@
 
 import asyncio
 import http.client
+import os
 import ssl
 import time
-from contextlib import suppress
 from io import BytesIO
 
 from policy_store.names import policy_host, quoted
@@ -100,15 +100,17 @@ async def fetch(
         failure = failure_of(error)
         return problem(_TLS_CODES[failure.result_type], f"fails in TLS: {failure.reason}")
     except OSError as error:
-        code: FetchCode = "https_unreachable" if writer is None else "https_no_http"
-        return problem(code, f"cannot be reached: {error.strerror or type(error).__name__}")
+        reason = os.strerror(error.errno) if error.errno else type(error).__name__
+        if session is not None:
+            return problem("https_no_http", f"cuts the line: {reason}")
+        if isinstance(error, ConnectionResetError | ConnectionAbortedError):  # in the handshake, after it connected
+            return problem("https_tls", f"fails in TLS: {reason}")
+        return problem("https_unreachable", f"cannot be reached: {reason}")
     except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, http.client.HTTPException, ValueError):
         return problem("https_no_http", "does not speak HTTP as it should")
     finally:
         if writer is not None:
             writer.transport.abort()
-            with suppress(OSError, ssl.SSLError):
-                await writer.wait_closed()
 
 
 async def _get(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, authority: str, limit: int) -> bytes:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
+from ipaddress import ip_address
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -29,33 +30,34 @@ _SMTP_TLS: dict[TlsResultType, str] = {
 
 
 class MxCheck(BaseModel):
-    """One MX host: what becomes of a message to it as published, and if the policy were enforced; then the code that
-    Exchange Online gives the author, and the result type of an RFC 8460 report.
-    """
+    """One MX host: what becomes of a message to it."""
 
     model_config = ConfigDict(frozen=True)
 
-    host: str
-    verdict: Word
-    if_enforced: Word
-    exchange_code: Literal["5.4.8", "5.7.5"] | None
-    result_type: str | None
+    host: str = Field(description="its name in lower case, without the final dot")
+    verdict: Word = Field(description="what becomes of a message as published")
+    if_enforced: Word = Field(description="the same with the mode enforce")
+    exchange_code: Literal["5.4.8", "5.7.5"] | None = Field(
+        description="what Exchange Online tells the author if the policy is enforced; null where it takes the host, or "
+        "where no code is known"
+    )
+    result_type: str | None = Field(description="of an RFC 8460 report if the policy is enforced")
 
 
 class Check(BaseModel):
-    """What becomes of a message to a domain, and why. `result_type` is the policy's own, null where it is usable or no
-    TXT record asks for it.
-    """
+    """What becomes of a message to a domain, and why."""
 
     model_config = ConfigDict(frozen=True, populate_by_name=True)
 
-    schema_: int = Field(default=SCHEMA, alias="schema")
-    domain: str
-    verdict: Word
-    if_enforced: Word
-    result_type: str | None
-    findings: list[Finding]
-    mx: list[MxCheck]
+    schema_: int = Field(default=SCHEMA, alias="schema", description="raised when a field changes its meaning or goes")
+    domain: str = Field(description="the policy domain")
+    verdict: Word = Field(description="`verified`, `unprotected`, `deferred` or `unknown`, as published")
+    if_enforced: Word = Field(description="the same with the mode enforce")
+    result_type: str | None = Field(
+        description="of the policy in an RFC 8460 report; null where it is usable, or no TXT record asks for it"
+    )
+    findings: list[Finding] = Field(description="lint's on the text and the checker's own, the worst first")
+    mx: list[MxCheck] = Field(description="the MX hosts, the most preferred first")
 
 
 def report(facts: Facts, more: Iterable[Finding] = ()) -> Check:
@@ -115,9 +117,10 @@ def _policy_host(facts: Facts) -> Iterator[Finding]:
     if host.cname is not None:
         yield finding("host_cname", facts.domain, f"{name} leads to {quoted(host.cname)}")
     reached = [address for address, reached in host.addresses if reached]
-    for code, mark in (("host_ipv4_unreachable", "."), ("host_ipv6_unreachable", ":")):
-        refusing = [address for address, reached in host.addresses if reached is False and mark in address]
-        if refusing and reached and not any(mark in address for address in reached):
+    for version in (4, 6):
+        code = f"host_ipv{version}_unreachable"
+        refusing = [a for a, took in host.addresses if took is False and ip_address(a).version == version]
+        if refusing and reached and not any(ip_address(address).version == version for address in reached):
             yield finding(code, facts.domain, f"{name} takes no connection at {', '.join(refusing)}")
     fetched = host.fetched
     if fetched is None:

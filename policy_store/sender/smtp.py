@@ -1,7 +1,7 @@
 """One MX host over SMTP, as far as STARTTLS and the certificate: no mail is sent (RFC 8461 section 4.2, RFC 3207)."""
 
 import asyncio
-import contextlib
+import os
 import re
 import ssl
 from dataclasses import dataclass
@@ -71,13 +71,11 @@ async def probe(
     except _NoSmtp as error:
         return SmtpResult(address, "no_smtp", f"{step}: {error}")
     except OSError as error:
-        reason = error.strerror or type(error).__name__
+        reason = os.strerror(error.errno) if error.errno else type(error).__name__
         return SmtpResult(address, "unreachable" if step == "connect" else "no_smtp", f"{step}: {reason}")
     finally:
         if writer is not None:
-            writer.transport.abort()
-            with contextlib.suppress(OSError, ssl.SSLError):
-                await writer.wait_closed()
+            writer.transport.abort()  # and no wait for the end, which a broken handshake never tells
 
 
 async def _expect(reader: asyncio.StreamReader, code: bytes, seconds: float) -> list[bytes]:

@@ -57,8 +57,11 @@ class _Delivery:
 
 def judge(facts: Facts) -> Verdict:
     """The verdict on `facts` (RFC 8461 sections 3 to 5)."""
-    readings = readings_of(facts)
     deliveries = [(mx.host, _delivery(mx)) for mx in facts.mx]
+    if facts.txt.error is not None:  # whether there is a policy cannot be told from here
+        unknown = (MxVerdict(host, "unknown", "unknown", d.exchange_code, d.result_type) for host, d in deliveries)
+        return Verdict("unknown", "unknown", None, tuple(unknown))
+    readings = readings_of(facts)
     mx = tuple(_judge_mx(host, delivery, readings) for host, delivery in deliveries)
     return Verdict(
         _worst(_word(reading, deliveries, enforced=False) for reading in readings),

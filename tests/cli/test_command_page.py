@@ -17,6 +17,7 @@ from policy_store.cli.audit import AuditResult
 from policy_store.cli.dns import DnsItem
 from policy_store.lint import Finding
 from policy_store.plan import Task
+from policy_store.sender.report import Check, MxCheck
 
 _PAGE = (Path(__file__).parents[2] / "docs" / "command.md").read_text(encoding="utf-8")
 _MODELS: dict[str, type[BaseModel]] = {
@@ -32,6 +33,8 @@ _MODELS: dict[str, type[BaseModel]] = {
         Task,
         AuditResult,
         AuditProblem,
+        Check,
+        MxCheck,
     )
 }
 _COMMANDS = typer.main.get_group(app).commands
@@ -66,7 +69,7 @@ def fields_table(model: type[BaseModel]) -> str:
     lines = ["| field | type | meaning |", "|---|---|---|"]
     for name, field in model.model_fields.items():
         assert field.description, f"{model.__name__}.{name} has no description"
-        lines.append(f"| `{name}` | {_type(field.annotation)} | {field.description} |")
+        lines.append(f"| `{field.alias or name}` | {_type(field.annotation)} | {field.description} |")
     return "\n".join(lines) + "\n"
 
 

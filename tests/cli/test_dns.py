@@ -392,7 +392,7 @@ class TestCheck:
         domain = f"case{older:02}.example"
         [item] = json.loads(run("dns", domain, "--check", "--json", *world.words).stdout)
         newest = world.revisions[domain][-1]
-        assert item["detail"].endswith(f"publish v=STSv1; id={newest.id}; from {due(newest)} on")
+        assert item["detail"].endswith(f"publish 'v=STSv1; id={newest.id};' from {due(newest)} on")
 
     def test_a_row_changed_by_hand_leaves_dns_behind(
         self, run: Run, world: World, tables: tuple[TableClient, TableClient], later: None

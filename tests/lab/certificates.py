@@ -1,5 +1,6 @@
 """A private certificate authority, and certificates that are wrong in every way that matters to a sender."""
 
+import asyncio
 import ssl
 import warnings
 from collections.abc import Callable
@@ -69,11 +70,34 @@ class Authority:
             case "unknown_authority":
                 certificate = self._unknown_ca.issue_cert(name)
             case "common_name_only":
-                certificate = self._ca.issue_cert(common_name=name)
+                certificate = self._ca.issue_cert(f"postmaster@{name}", common_name=name)  # a SAN, but no DNS-ID
             case "self_signed":
                 certificate = _self_signed(name, now)
         certificate.configure_cert(context)
         return context
+
+
+async def handshake(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, context: ssl.SSLContext) -> None:
+    """The handshake of a server and no more. Unlike asyncio's own it sends the alert that tells a client why it fails,
+    as mail and web servers do.
+    """
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(incoming, outgoing, server_side=True)
+    going_on = True
+    while going_on:
+        try:
+            tls.do_handshake()
+            going_on = False
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLError:
+            going_on = False
+        writer.write(outgoing.read())
+        await writer.drain()
+        if going_on:
+            octets = await reader.read(65536)
+            going_on = bool(octets)
+            incoming.write(octets)
 
 
 def only_tls_1_1(context: ssl.SSLContext) -> None:

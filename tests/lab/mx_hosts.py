@@ -15,7 +15,7 @@ from typing import Any
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from tests.lab.addresses import LoopThread, listeners
-from tests.lab.certificates import Authority
+from tests.lab.certificates import Authority, handshake
 from tests.lab.situation import Certificate
 
 type _Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -28,10 +28,10 @@ _CERTIFICATES: dict[str, Certificate] = {
     "unknown_authority": "unknown_authority",
     "ends_soon": "ends_soon",
     "common_name_only": "common_name_only",
-    "tls_1_1": "good",
     "slow": "good",
 }
 _SLOW_SECONDS = 0.5
+_FOR_GOOD = 3600  # seconds
 _BLOCK = b"x" * 4096
 
 
@@ -51,13 +51,13 @@ class _Handler:
 
 async def _silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Take the connection and say nothing."""
-    await asyncio.Event().wait()
+    await asyncio.sleep(_FOR_GOOD)
 
 
 async def _silent_at_ehlo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Greet, and say nothing more."""
     writer.write(b"220 mx ESMTP\r\n")
-    await asyncio.Event().wait()
+    await asyncio.sleep(_FOR_GOOD)
 
 
 async def _until_starttls(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -68,10 +68,15 @@ async def _until_starttls(reader: asyncio.StreamReader, writer: asyncio.StreamWr
     writer.write(b"220 go ahead\r\n")
 
 
+async def _until_handshake(context: ssl.SSLContext, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await _until_starttls(reader, writer)
+    await handshake(reader, writer, context)
+
+
 async def _silent_in_handshake(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Be ready for TLS, and then say nothing more."""
     await _until_starttls(reader, writer)
-    await asyncio.Event().wait()
+    await asyncio.sleep(_FOR_GOOD)
 
 
 async def _cut_in_handshake(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -103,6 +108,7 @@ async def _endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
     while True:
         writer.write(_BLOCK)
         await writer.drain()
+        await asyncio.sleep(0)  # else nobody hears that the client went away
 
 
 async def _refusing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -122,7 +128,7 @@ _BEHAVIOURS: dict[str, _Behaviour] = {
     "refusing": _refusing,
 }
 
-KINDS = (*_CERTIFICATES, "no_starttls", *_BEHAVIOURS, "nobody", "no_connection")
+KINDS = (*_CERTIFICATES, "no_starttls", "tls_1_1", *_BEHAVIOURS, "nobody", "no_connection")
 
 
 class MxHosts:
@@ -151,10 +157,12 @@ class MxHosts:
         bound = listeners(self.addresses.values())
         self.port = bound[self.addresses["good"]].getsockname()[1]
         for kind, certificate in _CERTIFICATES.items():
-            context = self._authority.context(partial(_always, certificate), tls_1_1=kind == "tls_1_1")
+            context = self._authority.context(partial(_always, certificate))
             await self._mail_server(bound[self.addresses[kind]], context, _SLOW_SECONDS if kind == "slow" else 0)
         await self._mail_server(bound[self.addresses["no_starttls"]], None)
-        for kind, behaviour in _BEHAVIOURS.items():
+        old = self._authority.context(partial(_always, "good"), tls_1_1=True)
+        behaviours: dict[str, _Behaviour] = {**_BEHAVIOURS, "tls_1_1": partial(_until_handshake, old)}
+        for kind, behaviour in behaviours.items():
             server = await asyncio.start_server(_and_hang_up(behaviour), sock=bound[self.addresses[kind]])
             self._loop.servers.append(server)
         self._held.enter_context(bound[self.addresses["nobody"]])

@@ -3,9 +3,12 @@ says that an answer is authenticated.
 """
 
 from collections.abc import Container, Mapping
+from functools import partial
+from socketserver import BaseServer
 from typing import Any
 
 from dnslib import QTYPE, RCODE, RDMAP, RR, DNSError
+from dnslib.server import DNSServer
 
 from tests.end_to_end.senders.names import DnsServer
 from tests.lab.situation import Values
@@ -28,6 +31,12 @@ class NameServer(DnsServer):
         super().__init__({})
         self._table = records
         self._authenticated = authenticated
+
+    def _listen(self) -> list[DNSServer]:
+        servers = super()._listen()
+        for server in servers:  # dnslib starts a thread for each query, which is slow where many come at once
+            server.server.process_request = partial(BaseServer.process_request, server.server)
+        return servers
 
     def resolve(self, request: Any, handler: Any) -> Any:
         """Return the reply to one query: what dnslib asks of its resolver. Raises DNSError to say nothing."""

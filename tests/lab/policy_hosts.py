@@ -4,19 +4,23 @@ bad as its situation says.
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from itertools import count
 
 from tests.lab.addresses import LoopThread, listeners
-from tests.lab.certificates import Authority
+from tests.lab.certificates import Authority, handshake
 from tests.lab.situation import Certificate, PolicyHost
+
+type _Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 _NOBODY = "127.44.0.1"
 _SERVERS = {"tls": "127.44.0.2", "tls_1_1": "127.44.0.3", "plain_http": "127.44.0.4", "silent": "127.44.0.5"}
 _SLOW = "127.44.1.{}"  # of their own, since a client may limit what it asks of one address at a time
 _MOST_SLOW = 30
 _DRIP_SECONDS = 0.2
+_FOR_GOOD = 3600  # seconds
 _BLOCK = b"x" * 4096
 
 
@@ -57,13 +61,14 @@ class PolicyHosts:
         self.port = self._held.getsockname()[1]
         tls = self._authority.context(self._certificate)
         old = self._authority.context(self._certificate, tls_1_1=True)
-        contexts: dict[str, ssl.SSLContext | None] = {_SERVERS["tls_1_1"]: old, _SERVERS["plain_http"]: None}
+        odd: dict[str, tuple[_Behaviour, ssl.SSLContext | None]] = {
+            _SERVERS["tls_1_1"]: (partial(_shake_hands, old), None),
+            _SERVERS["plain_http"]: (_want_no_tls, None),
+            _SERVERS["silent"]: (_say_nothing, None),
+        }
         for address, bound in bound_to.items():
-            if address == _SERVERS["silent"]:
-                self._loop.servers.append(await asyncio.start_server(_say_nothing, sock=bound))
-            else:
-                context = contexts.get(address, tls)
-                self._loop.servers.append(await asyncio.start_server(self._serve, sock=bound, ssl=context))
+            serve, context = odd.get(address, (self._serve, tls))
+            self._loop.servers.append(await asyncio.start_server(serve, sock=bound, ssl=context))
 
     def _certificate(self, host_name: str) -> Certificate:
         known = self._hosts.get(host_name)
@@ -84,9 +89,21 @@ class PolicyHosts:
             await writer.wait_closed()
 
 
+async def _shake_hands(context: ssl.SSLContext, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        await handshake(reader, writer, context)
+    writer.close()
+
+
+async def _want_no_tls(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read(1)
+    writer.write(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+    writer.close()
+
+
 async def _say_nothing(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     try:
-        await asyncio.Event().wait()
+        await asyncio.sleep(_FOR_GOOD)
     finally:
         writer.close()
 
@@ -94,7 +111,7 @@ async def _say_nothing(_: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
 async def _answer(writer: asyncio.StreamWriter, host: PolicyHost, body: bytes) -> None:
     await asyncio.sleep(host.delay)
     if host.body == "silent":
-        await asyncio.Event().wait()
+        await asyncio.sleep(_FOR_GOOD)
     if host.body == "rubbish":
         writer.write(b"\x1b[31mSSH-2.0-\x00\xff\r\n\r\n")
         return
@@ -123,5 +140,6 @@ async def _answer(writer: asyncio.StreamWriter, host: PolicyHost, body: bytes) -
             while True:
                 writer.write(_BLOCK)
                 await writer.drain()
+                await asyncio.sleep(0)  # else nobody hears that the client went away
         case _:
             writer.write(body)

@@ -31,8 +31,9 @@ class PolicyHost(_Model):
     """What `mta-sts.<domain>` does: by default it serves an enforced policy that names `mx.<domain>`.
 
     `text` goes before `mode`, `mx` and `max_age`; `size` in octets is reached with extension fields. `at` is the kind
-    of server that listens at its address, an empty `content_type` leaves the header out; `body` how an answer is sent: as HTTP wants it (`length`, `chunked`,
-    `to_the_end`), or so slowly, so long, so short or so wrongly that nobody can read it. `delay` is in seconds.
+    of server that listens at its address, an empty `content_type` leaves the header out. `body` is how an answer is
+    sent: as HTTP wants it (`length`, `chunked`, `to_the_end`), or so slowly, so long, so short or so wrongly that
+    nobody can read it. `delay` is in seconds.
     """
 
     mode: str = "enforce"
@@ -78,8 +79,9 @@ class Situation(_Model):
     """One policy domain, and what is to be said of it; `source` says who says so.
 
     `dns` holds records in place of those that the situation would have, for each name those of all types. `hosts` are
-    the MX hosts, the most preferred first: its keys are labels below the domain, or the domain itself as `@`.
-    `findings` are all codes that must be found. `run` says whether private addresses are allowed.
+    the MX hosts, the most preferred first: its keys are labels below the domain, or `@` where the domain has an address
+    but no MX record. `findings` are the codes that must be found, and no other. `run` says whether private addresses
+    are allowed.
     """
 
     name: str
@@ -111,8 +113,10 @@ class Situation(_Model):
             "_mta-sts": {"TXT": ["v=STSv1; id=20261124000000Z;"]},
             "_smtp._tls": {"TXT": [_TLSRPT]},
             "mta-sts": {"A": [policy_host]},
-            "@": {"MX": [f"{10 * number} {self.host_name(label)}" for number, label in enumerate(self.hosts, 1)]},
+            "@": {},
         }
+        if "@" not in self.hosts:
+            names["@"]["MX"] = [f"{10 * place} {self.host_name(label)}" for place, label in enumerate(self.hosts, 1)]
         for label, host in self.hosts.items():
             if host.found:
                 names.setdefault(label, {})["A"] = [mx_hosts[host.kind]]

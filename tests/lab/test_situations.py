@@ -14,9 +14,9 @@ from tests.lab.situation import MxHost, Run, Situation, load
 from tests.lab.world import World
 
 _SITUATIONS = load()
-_LIMITS = ["--dns-seconds=2", "--https-seconds=7", "--smtp-seconds=2"]
+_LIMITS = ["--dns-seconds=5", "--https-seconds=7", "--smtp-seconds=2"]
 _TIMEOUT = 60
-_COMMAND = Path(sys.executable).with_name("mta-sts")
+_COMMAND = str(Path(sys.executable).with_name("mta-sts"))
 
 
 @pytest.fixture(scope="module")
@@ -30,12 +30,17 @@ def answers() -> dict[str, Any]:
     return found
 
 
-def check(world: World, domains: list[str], run: Run = "allow_private") -> list[dict[str, Any]]:
-    """What the command says of `domains` as JSON."""
+def check(world: World, domains: list[str], run: Run = "allow_private", *more: str) -> list[dict[str, Any]]:
+    """What the command, with `more` options, says of `domains` as JSON."""
     command = [_COMMAND, "check", "--file", "-", "--json", *world.options, *_LIMITS]
-    private = ["--allow-private"] if run == "allow_private" else []
+    command += ["--allow-private", *more] if run == "allow_private" else more
     done = subprocess.run(
-        [*command, *private], input="\n".join(domains), capture_output=True, text=True, timeout=_TIMEOUT, check=False
+        command,
+        input="\n".join(domains),
+        capture_output=True,
+        text=True,
+        timeout=_TIMEOUT,
+        check=False,
     )
     assert done.returncode == 1, done.stderr
     assert not done.stderr

@@ -1,0 +1,298 @@
+"""`mta-sts check`: which domains, how it ends, what it writes, and what it says of the store; the lab has the rest."""
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import jsonschema
+import pytest
+from azure.data.tables import TableClient
+from typer.testing import CliRunner, Result
+
+from dev.schema import FILE, schema
+from policy_store.cli import app
+from policy_store.cli._command import DONE, PROBLEM, UNREACHABLE, WRONG_USE, Store
+from policy_store.policy import Policy
+from tests.lab.name_server import NameServer
+from tests.lab.situation import MxHost, PolicyHost, Situation, Values
+from tests.lab.world import World
+
+_SCREEN = Path(__file__).parents[1] / "data" / "screens" / "check.txt"
+_WORLD_DOMAIN = "good.example"
+_ROUNDS = 3
+
+type Check = Callable[..., Result]
+
+
+def _situation(name: str, **more: Any) -> Situation:
+    return Situation(
+        name=name, source="made up", verdict="verified", if_enforced="verified", findings=frozenset(), **more
+    )
+
+
+_SITUATIONS = [
+    _situation("good"),
+    _situation("other", policy=PolicyHost(mx=("mx.{domain}", "old.{domain}")), hosts={"mx": MxHost(kind="other_name")}),
+    _situation("testing", policy=PolicyHost(mode="testing")),
+    _situation("in-the-clear", policy=PolicyHost(mode="testing"), hosts={"mx": MxHost(kind="no_starttls")}),
+    _situation("refusing", hosts={"mx": MxHost(kind="nobody")}),
+]
+
+
+@pytest.fixture(scope="module")
+def options() -> Iterator[list[str]]:
+    """The options that lead the command into a lab with the situations."""
+    with World(_SITUATIONS) as world:
+        yield [*world.options, "--allow-private"]
+
+
+@pytest.fixture
+def check(options: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Check:
+    """Run the command in the lab, in a folder where nothing names a store: `check("good.example", input="...")`."""
+    for name in ("POLICY_STORE", "POLICY_STORE__tableServiceUri"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    return _Runner(options, monkeypatch)
+
+
+class _Runner:
+    def __init__(self, options: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        self._options = options
+        for name, value in {"COLUMNS": "80", "TERM": "dumb", "NO_COLOR": "1"}.items():
+            monkeypatch.setenv(name, value)
+
+    def __call__(self, *words: str, stdin: str = "") -> Result:
+        return CliRunner().invoke(app, ["check", *words, *self._options], input=stdin, prog_name="mta-sts")
+
+
+def _domains(result: Result) -> list[str]:
+    return [item["domain"] for item in json.loads(result.stdout)]
+
+
+class TestEnd:
+    @pytest.mark.parametrize(
+        ("domain", "code"),
+        [
+            ("good.example", DONE),
+            ("testing.example", DONE),
+            ("refusing.example", DONE),  # what the network here forbids is no error
+            ("other.example", PROBLEM),
+            ("in-the-clear.example", PROBLEM),
+        ],
+    )
+    def test_deferred_or_an_error_is_a_problem(self, check: Check, domain: str, code: int) -> None:
+        assert check(domain).exit_code == code
+        assert check(domain, "--json").exit_code == code
+
+    @pytest.mark.parametrize(
+        ("words", "sentence"),
+        [
+            ((), "Name the domains, or give --all or --file"),
+            (("--all",), "POLICY_STORE"),
+            (("not a domain",), "is not a host name"),
+            (("--file", "gone.txt"), "gone.txt cannot be read"),
+            (("good.example", "--resolver", "dns.example"), "is not ADDRESS[:PORT]"),
+            (("good.example", "--ca-file", "gone.pem"), "--ca-file gone.pem"),
+            (("good.example", "--ca-file", "empty.pem"), "--ca-file empty.pem holds no certificates"),
+            (("good.example", "--junit", "gone/junit.xml"), "cannot be written"),
+        ],
+    )
+    def test_wrong_use_is_one_sentence(
+        self, options: list[str], check: Check, words: tuple[str, ...], sentence: str
+    ) -> None:
+        Path("empty.pem").touch()
+        result = CliRunner().invoke(app, ["check", *options, *words])
+        assert result.exit_code == WRONG_USE
+        assert sentence in result.stderr
+        assert "Traceback" not in result.stderr
+
+
+class TestDomains:
+    def test_come_from_arguments_in_their_order_each_once(self, check: Check) -> None:
+        result = check("testing.example", "GOOD.example.", "testing.example", "--json")
+        assert _domains(result) == ["testing.example", "good.example"]
+
+    def test_come_from_standard_input(self, check: Check) -> None:
+        result = check("--file", "-", "--json", stdin="# customers\ngood.example\r\n\n  testing.example \n")
+        assert _domains(result) == ["good.example", "testing.example"]
+
+    def test_come_from_a_file_that_windows_wrote(self, check: Check) -> None:
+        Path("domains.txt").write_text("good.example\r\ntesting.example\r\n", encoding="utf-8-sig")
+        assert _domains(check("--file", "domains.txt", "--json")) == ["good.example", "testing.example"]
+
+    def test_come_from_the_store(self, store: Store, tables: tuple[TableClient, TableClient], check: Check) -> None:
+        store.policies.add("good.example", Policy(mode="none", max_age=86400))
+        tables[0].create_entity({"PartitionKey": "testing.example", "RowKey": "policy", "mode": "?"})
+        result = check("--all", "--json", "--store", _connection(store))
+        assert _domains(result) == ["good.example", "testing.example"]
+
+    def test_an_empty_store_has_none(self, store: Store, check: Check) -> None:
+        result = check("--all", "--json", "--store", _connection(store))
+        assert (result.exit_code, json.loads(result.stdout)) == (DONE, [])
+
+    def test_all_needs_a_store_that_answers(self, check: Check) -> None:
+        assert check("--all", "--store", _DEAD_STORE).exit_code == UNREACHABLE
+
+
+class TestOutput:
+    def test_people_see_a_screen_a_domain_the_worst_first(self, check: Check) -> None:
+        """After a wanted change delete the file and run the test twice."""
+        result = check("good.example", "other.example", "in-the-clear.example", "refusing.example")
+        lines = [line.rstrip() for line in result.output.splitlines()]
+        assert max(map(len, lines)) <= 80
+        seen = "\n".join(["$ mta-sts check …", *lines, f"[{result.exit_code}]", ""])
+        if not _SCREEN.exists():
+            _SCREEN.write_text(seen, encoding="utf-8")
+            pytest.fail(f"{_SCREEN} was missing and is written: look at it.")
+        assert seen == _SCREEN.read_text(encoding="utf-8")
+
+    def test_json_is_as_its_schema_says(self, check: Check) -> None:
+        found = json.loads(check(*(situation.domain for situation in _SITUATIONS), "--json").stdout)
+        rules = json.loads(FILE.read_text(encoding="utf-8"))
+        jsonschema.Draft202012Validator.check_schema(rules)
+        jsonschema.validate(found, rules)
+        assert all(item["mx"] and item["findings"] is not None and item["schema"] == 1 for item in found)
+
+    def test_the_schema_is_that_of_the_models(self) -> None:
+        assert FILE.read_text(encoding="utf-8") == schema(), "run 'python -m dev.schema'"
+
+    def test_a_pipeline_reads_a_test_case_for_each_domain(self, check: Check) -> None:
+        check("good.example", "other.example", "--junit", "junit.xml")
+        suite = ElementTree.parse("junit.xml").getroot()  # noqa: S314 - the command's own
+        assert (suite.tag, suite.get("tests"), suite.get("failures")) == ("testsuite", "2", "1")
+        good, other = suite.findall("testcase")
+        assert (good.get("name"), good.find("failure")) == ("good.example", None)
+        failure = other.find("failure")
+        assert failure is not None
+        assert str(failure.get("message")).startswith("deferred: ")
+        assert "error smtp_certificate_name: " in str(failure.text)
+
+
+class _Counting(NameServer):
+    """Counts the questions on MX records, of which every check asks the same number."""
+
+    def __init__(self, records: dict[str, dict[str, Values]]) -> None:
+        super().__init__(records, ())
+        self.asked = threading.Semaphore(0)
+
+    def resolve(self, request: Any, handler: Any) -> Any:
+        """Return the reply to one query."""
+        if request.q.qtype == 15:  # MX
+            self.asked.release()
+        return super().resolve(request, handler)
+
+
+@pytest.fixture
+def watched() -> Iterator[tuple[dict[str, dict[str, Values]], _Counting, "subprocess.Popen[str]"]]:
+    """The command while it watches contoso.com every tenth of a second, and its DNS server with the records."""
+    records: dict[str, dict[str, Values]] = {"contoso.com": {"MX": ["0 ."]}}
+    with _Counting(records) as names:
+        words = ["check", "contoso.com", "--json", "--watch", "0.0017", f"--resolver=127.0.0.1:{names.port}"]
+        with subprocess.Popen(
+            [Path(sys.executable).with_name("mta-sts"), *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            yield records, names, process
+            process.kill()
+
+
+class TestWatch:
+    def test_only_changes_are_printed(self, watched: tuple[Any, _Counting, "subprocess.Popen[str]"]) -> None:
+        records, names, process = watched
+        assert process.stdout
+        assert process.stderr
+        first = json.loads(process.stdout.readline())
+        for _ in range(2 * _ROUNDS + 2):
+            assert names.asked.acquire(timeout=30)
+        records["_smtp._tls.contoso.com"] = {"TXT": ["v=TLSRPTv1; rua=mailto:a@contoso.com"]}
+        second = json.loads(process.stdout.readline())
+        process.send_signal(signal.SIGINT)
+        rest, said = process.communicate(timeout=30)
+        codes = [{finding["code"] for finding in item["findings"]} for item in (first, second)]
+        assert codes[0] - codes[1] == {"tlsrpt_missing"}
+        assert rest == ""
+        assert "Traceback" not in said
+
+
+# What only a comparison with a store can find: the lab has none.
+STORE_CODES = frozenset({"id_old", "id_unknown", "row_missing", "row_differs", "store_unreachable"})
+_DEAD_STORE = (
+    "DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey=bm9ib2R5;"
+    "TableEndpoint=http://127.0.0.1:9/devstoreaccount1;"
+)
+_LAB_POLICY = Policy(mode="enforce", mx=(f"mx.{_WORLD_DOMAIN}",), max_age=1209600)
+_OTHER_POLICY = Policy(mode="testing", mx=("mx.example.net",), max_age=604800)
+
+
+def _connection(store: Store) -> str:
+    connection = store.settings.connection_string
+    assert connection
+    return str(connection.get_secret_value() if hasattr(connection, "get_secret_value") else connection)
+
+
+def _revisions(store: Store, *policies: Policy) -> list[str]:
+    """Put one policy after the other in force for the lab's domain; the ids."""
+    row = None
+    for policy in policies:
+        edit = store.policies.replace
+        row = edit(_WORLD_DOMAIN, row.etag, policy) if row else store.policies.add(_WORLD_DOMAIN, policy)
+        store.history.record(row, store.policies, by="test")
+    return [revision.id for revision in store.history.revisions(_WORLD_DOMAIN)]
+
+
+def _codes(store: str, id_: str = "20261124000000Z") -> tuple[int, set[str]]:
+    """What is found in a lab whose DNS shows the id: the exit code and all codes."""
+    txt: dict[str, dict[str, Values]] = {"_mta-sts": {"TXT": [f"v=STSv1; id={id_};"]}}
+    with World([_situation("good", dns=txt)]) as world:
+        words = ["check", _WORLD_DOMAIN, "--json", "--allow-private", "--store", store, *world.options]
+        result = CliRunner().invoke(app, words)
+    [item] = json.loads(result.stdout)
+    return result.exit_code, {finding["code"] for finding in item["findings"]}
+
+
+class TestStore:
+    """STORE_CODES, one by one."""
+
+    def test_nothing_is_found_where_dns_and_the_policy_host_show_what_the_store_holds(self, store: Store) -> None:
+        _, newest = _revisions(store, _OTHER_POLICY, _LAB_POLICY)
+        assert _codes(_connection(store), newest) == (DONE, set())
+
+    def test_an_older_id(self, store: Store) -> None:
+        older, _ = _revisions(store, _OTHER_POLICY, _LAB_POLICY)
+        assert _codes(_connection(store), older) == (PROBLEM, {"id_old"})
+
+    def test_an_unknown_id(self, store: Store) -> None:
+        _revisions(store, _LAB_POLICY)
+        assert _codes(_connection(store), "1") == (DONE, {"id_unknown"})
+
+    def test_no_row(self, store: Store) -> None:
+        assert _codes(_connection(store)) == (DONE, {"row_missing"})
+
+    def test_another_text_than_the_rows(self, store: Store) -> None:
+        _, newest = _revisions(store, _LAB_POLICY, _OTHER_POLICY)
+        assert _codes(_connection(store), newest) == (PROBLEM, {"row_differs"})
+
+    def test_a_row_edited_by_hand_is_compared_though_it_is_no_revision_yet(
+        self, store: Store, tables: tuple[TableClient, TableClient]
+    ) -> None:
+        [id_] = _revisions(store, _LAB_POLICY)
+        tables[0].update_entity({"PartitionKey": _WORLD_DOMAIN, "RowKey": "policy", "max_age": 86400})
+        assert _codes(_connection(store), id_) == (PROBLEM, {"row_differs"})
+
+    def test_a_store_out_of_reach_is_a_finding_and_not_the_end(self) -> None:
+        assert _codes(_DEAD_STORE) == (DONE, {"store_unreachable"})
+
+    def test_tables_that_are_not_there_are_a_store_out_of_reach(
+        self, store: Store, tables: tuple[TableClient, TableClient]
+    ) -> None:
+        for table in tables:
+            table.delete_table()
+        assert _codes(_connection(store)) == (DONE, {"store_unreachable"})

@@ -1,0 +1,207 @@
+"""What the checker and three real senders make of the lab's policies, side by side: writes docs/agreement.md
+(`python -m tests.lab.agreement`).
+"""
+
+import asyncio
+import json
+import os
+import re
+import ssl
+import subprocess
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from policy_store.sender.dns import Resolver
+from policy_store.sender.facts import Facts
+from policy_store.sender.gather import Network, gather
+from policy_store.sender.reading import Reading
+from policy_store.sender.tls import strict_context
+from policy_store.sender.verdict import readings_of
+from tests.end_to_end.senders.asking import RUNNERS
+from tests.end_to_end.senders.front import ConnectProxy
+from tests.lab.situation import PolicyHost, Situation, load
+from tests.lab.world import World
+
+PAGE = Path(__file__).parents[2] / "docs" / "agreement.md"
+REFUSED = "none found"
+POSTFIX = "postfix-mta-sts-resolver"
+
+_WHY = Path(__file__).with_name("agreement.toml")
+_TIMEOUT = 60
+_WITHOUT_END = ("dripping", "endless", "silent")  # no sender but by its own limit would come back from these
+_NAMES = ("_mta-sts", "mta-sts")
+_OPENING = """# Agreement with senders and checkers
+
+What `mta-sts check` makes of the policies in the lab of this project's tests, beside what three others make of them,
+each run by its own code against the same servers: postfix-mta-sts-resolver, which Postfix asks; checkdmarc, a checker;
+mailauth, which ZoneMTA asks, in its strict mode. A cell is the mode of the policy that is found.
+A policy that checkdmarc or mailauth warn of counts as not found.
+
+`check` reads every text twice, by the letter of RFC 8461 and as Postfix does, and its verdict is the worse of the two.
+An asterisk marks where another differs from the reading that it is to be held against: postfix-mta-sts-resolver from
+that for Postfix, the others from the strict one.
+
+Left out are situations that differ in their MX hosts only, on which these three say nothing, and hosts that never end
+their answer.
+"""
+
+type Answers = dict[str, dict[str, str]]
+"""Column -> domain -> mode, or REFUSED."""
+
+
+class _Proxy(ConnectProxy):
+    """Leads port 443 of each policy host to where the lab has it."""
+
+    def __init__(self, world: World, situations: Iterable[Situation]) -> None:
+        super().__init__(("127.0.0.1", world.https_port))
+        self._port = world.https_port
+        self._addresses = {
+            f"mta-sts.{situation.domain}": world.policy_hosts.address(situation.domain)
+            for situation in situations
+            if _is_found(situation)
+        }
+
+    async def _connect(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        match = re.match(rb"CONNECT (\S+):443 ", head)
+        try:
+            upstream = await asyncio.open_connection(self._address(match[1].decode() if match else ""), self._port)
+        except OSError:
+            writer.write(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            return None
+        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        return upstream
+
+    def _address(self, asked: str) -> str:
+        """Where a client is led that asks for a host by its name or by its address. Raises OSError."""
+        if asked not in self._addresses and asked not in self._addresses.values():
+            raise OSError(f"there is no host {asked}")
+        return self._addresses.get(asked, asked)
+
+
+def _is_found(situation: Situation) -> bool:
+    """Whether DNS leads to the policy host, which a proxy's clients leave to the proxy."""
+    return any(isinstance(values, list) for values in situation.dns.get("mta-sts", {"A": []}).values())
+
+
+def compared() -> list[Situation]:
+    """The situations on which senders have an opinion without a message to send, each policy once."""
+    chosen: dict[Any, Situation] = {}
+    for situation in load():
+        if situation.run == "allow_private" and situation.policy.body not in _WITHOUT_END:
+            if situation.policy.at == "silent":
+                continue
+            records = {name: situation.dns[name] for name in _NAMES if name in situation.dns}
+            if records or situation.policy != PolicyHost() or situation.name == "good":
+                key = json.dumps([situation.policy.model_dump(), records]).replace(situation.name, "")
+                chosen.setdefault(key, situation)
+    return list(chosen.values())
+
+
+def ask_all() -> Answers:
+    """What the checker, by either reading, and each sender make of the domains."""
+    situations = compared()
+    domains = [situation.domain for situation in situations]
+    with World(situations) as world, _Proxy(world, situations) as proxy, ThreadPoolExecutor() as threads:
+        asked = {sender: threads.submit(_ask, sender, domains, world, proxy.port) for sender in RUNNERS}
+        facts = asyncio.run(_gather(domains, world))
+        senders = {sender: answer.result() for sender, answer in asked.items()}
+    pairs = {each.domain: _readings(each) for each in facts}
+    strict = {domain: pair[0] for domain, pair in pairs.items()}
+    postfix = {domain: pair[1] for domain, pair in pairs.items()}
+    return {"strict": strict, "as Postfix": postfix, **senders}
+
+
+async def _gather(domains: Iterable[str], world: World) -> list[Facts]:
+    context: ssl.SSLContext = strict_context(str(world.ca_file))
+    network = Network(
+        Resolver("127.0.0.1", world.dns_port, 10),
+        context,
+        "check.example",
+        world.https_port,
+        world.smtp_port,
+        https_seconds=20,
+        smtp_seconds=10,
+        allow_private=True,
+    )
+    return await asyncio.gather(*(gather(domain, network) for domain in domains))
+
+
+def _readings(facts: Facts) -> tuple[str, str]:
+    fetched = facts.policy_host.fetched
+    if fetched is None or fetched.problem is not None:  # then a second reading is for senders without a limit
+        return REFUSED, REFUSED
+    both = readings_of(facts)
+    return _mode(both[0]), _mode(both[-1])
+
+
+def _mode(reading: Reading | None) -> str:
+    return REFUSED if reading is None else reading.mode
+
+
+def _ask(sender: str, domains: Iterable[str], world: World, proxy_port: int) -> dict[str, str]:
+    environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")} | {
+        "HTTPS_PROXY": f"http://127.0.0.1:{proxy_port}",
+        "SSL_CERT_FILE": str(world.ca_file),
+        "REQUESTS_CA_BUNDLE": str(world.ca_file),
+        "NODE_EXTRA_CA_CERTS": str(world.ca_file),
+        "NODE_USE_ENV_PROXY": "1",
+    }
+    command = [*RUNNERS[sender], str(world.dns_port), *domains]
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, timeout=_TIMEOUT, check=True)
+    return {domain: answer.get("mode", REFUSED) for domain, answer in json.loads(done.stdout).items()}
+
+
+def differences(answers: Answers) -> set[tuple[str, str]]:
+    """Situation and sender wherever the sender differs from the reading that it is to be held against."""
+    return {
+        (situation.name, sender)
+        for situation in compared()
+        for sender in RUNNERS
+        if answers[sender][situation.domain] != _ours(answers, sender)[situation.domain]
+    }
+
+
+def _ours(answers: Answers, sender: str) -> Mapping[str, str]:
+    return answers["as Postfix" if sender == POSTFIX else "strict"]
+
+
+def explanations() -> dict[tuple[str, str], str]:
+    """Why a sender differs, for each situation and sender."""
+    return {
+        (situation, sender): why["why"]
+        for why in tomllib.loads(_WHY.read_text(encoding="utf-8"))["difference"]
+        for situation in why["situations"]
+        for sender in why["senders"]
+    }
+
+
+def page(answers: Answers) -> str:
+    """The text of the page."""
+    return "".join([_OPENING, "\n", *_table(answers), "\n## The differences\n\n", *_reasons()])
+
+
+def _table(answers: Answers) -> Iterator[str]:
+    differing = differences(answers)
+    yield f"| situation | check, strictly | check, as Postfix | {' | '.join(RUNNERS)} |\n"
+    yield f"|{'---|' * (3 + len(RUNNERS))}\n"
+    for situation in compared():
+        cells = [answers[column][situation.domain] for column in ("strict", "as Postfix")]
+        for sender in RUNNERS:
+            mark = "\\*" if (situation.name, sender) in differing else ""
+            cells.append(answers[sender][situation.domain] + mark)
+        yield f"| {situation.name} | {' | '.join(cells)} |\n"
+
+
+def _reasons() -> Iterator[str]:
+    for why in tomllib.loads(_WHY.read_text(encoding="utf-8"))["difference"]:
+        yield f"* **{', '.join(why['senders'])}** on {', '.join(why['situations'])}: {why['why']}\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(ask_all()), encoding="utf-8")
