@@ -70,13 +70,15 @@ def promotion_refusals(
     mx_hosts: Sequence[str] | None,
     id_is_current: bool,
     findings: Iterable[Finding],
+    would_defer: bool = False,
     after: timedelta = TESTING,
 ) -> list[Refusal]:
     """Every reason not to go from testing to enforce now.
 
     Under enforce a sender must not deliver to an MX host that no pattern matches (RFC 8461 section 5), and a sender
     that does not see the new id goes on with the old text (section 8.1). `mx_hosts` are the MX host names in DNS, None
-    where they could not be looked up.
+    where they could not be looked up; `would_defer` tells that no MX host passed when they were tried as a sending
+    server does (section 4).
     """
     refusals = []
     if policy.mode != "testing":
@@ -102,6 +104,8 @@ def promotion_refusals(
         for host in mx_hosts or ()
         if not policy.matches(host)
     ]
+    if would_defer:
+        refusals.append(Refusal("would_defer", "no MX host passes as a sender sees it: 'mta-sts check' says why"))
     if not id_is_current:
         refusals.append(
             Refusal("id_not_current", "the TXT record does not show the current id: see 'mta-sts dns --check'")

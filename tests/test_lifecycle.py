@@ -71,6 +71,7 @@ def test_promotion_is_refused_with_every_reason(case: dict[str, Any]) -> None:
             Finding(code="a_code", severity=severity, message="it is so", remedy="mend it")
             for severity in case.get("severities", [])
         ],
+        would_defer=case.get("would_defer", False),
         after=timedelta(days=case.get("after_days", 14)),
     )
     assert [refusal.code for refusal in refusals] == case["refusals"]

@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import socket
 import ssl
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
@@ -18,11 +19,13 @@ from policy_store.published import DnsWord, TxtState, compare
 
 if TYPE_CHECKING:
     from policy_store.sender.dns import Resolver
+    from policy_store.sender.verdict import Word
 
 HTTPS_PORT = 443
 
 _DNS_PORT = 53
 _DNS_SECONDS = 5.0
+_PROBE_SECONDS = 5.0  # of the policy host and of each SMTP step, with a person waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,20 @@ class Lookup:
         """How the TXT record of the domain stands to its revisions."""
         return compare(self._txt(domain), revisions).word
 
+    def if_enforced(self, domain: str) -> "Word":
+        """What would become of a message to the domain if its policy were enforced, as a sending server finds out."""
+        from policy_store.sender.gather import Network, gather
+        from policy_store.sender.verdict import judge
+
+        network = Network(
+            self.resolver,
+            self._context,
+            socket.gethostname(),
+            https_seconds=_PROBE_SECONDS,
+            smtp_seconds=_PROBE_SECONDS,
+        )
+        return judge(_answer(gather(domain, network))).if_enforced
+
     def id_of(self, domain: str, policy: Policy) -> KeptId:
         """The id that DNS shows, where it stands for this very policy: the one that the policy host serves now.
 
@@ -121,7 +138,9 @@ class Lookup:
 
     @cached_property
     def _context(self) -> ssl.SSLContext:
-        return ssl.create_default_context()
+        from policy_store.sender.tls import strict_context
+
+        return strict_context()
 
     def _txt(self, domain: str) -> TxtState:
         from policy_store.sender.dns import sts_state

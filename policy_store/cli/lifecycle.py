@@ -120,6 +120,7 @@ def _promote(entry: Entry, lookup: Lookup, after: timedelta, note: str, *, force
         mx_hosts=lookup.mx_hosts(entry.domain),
         id_is_current=lookup.status(entry.domain, entry.revisions) == "right",
         findings=lint_policy(enforced, domain=entry.domain),
+        would_defer=lookup.if_enforced(entry.domain) == "deferred",
         after=after,
     )
     forcible = policy.mode == "testing"

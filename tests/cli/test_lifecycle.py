@@ -9,6 +9,7 @@ from azure.data.tables import TableClient
 
 from policy_store.cli import _command
 from policy_store.cli._command import Store
+from policy_store.cli._lookup import Lookup
 from policy_store.history import Revision
 from policy_store.policy import Policy
 from policy_store.row import Row
@@ -86,6 +87,23 @@ class TestPromote:
         for reason in ("testing has lasted since", "mx.elsewhere.example", "TXT record", "--force with --note"):
             assert reason in done.stderr
         assert _row(store).policy.mode == "testing"
+
+    def test_it_is_refused_where_a_sender_finds_no_mx_host_that_passes(
+        self,
+        run: Run,
+        store: Store,
+        zone: Zone,
+        resolver: str,
+        later: Later,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """What a sender finds is tried in the lab; here no host on the standard ports is to be had."""
+        _add(store, zone, "contoso.com")
+        later(days=14, minutes=1)
+        monkeypatch.setattr(Lookup, "if_enforced", lambda *_: "deferred")
+        done = run("promote", "contoso.com", "--resolver", resolver)
+        assert done.exit_code == 1
+        assert "mta-sts check" in done.stderr
 
     def test_another_number_of_days(self, run: Run, store: Store, zone: Zone, resolver: str, later: Later) -> None:
         _add(store, zone, "contoso.com")
