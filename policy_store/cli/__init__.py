@@ -1,5 +1,7 @@
 """The command `mta-sts`: one module for each group of commands, all of them registered here."""
 
+import logging
+
 from policy_store.cli import audit, bulk, check, dns, edit, lifecycle, lint, look
 from policy_store.cli._command import app
 
@@ -7,5 +9,6 @@ __all__ = ["app", "audit", "bulk", "check", "dns", "edit", "lifecycle", "lint", 
 
 
 def main() -> None:
-    """Run the command."""
+    """Run the command; it says itself what failed, in one sentence, in place of the SDK's warnings."""
+    logging.getLogger("azure").setLevel(logging.CRITICAL)
     app()

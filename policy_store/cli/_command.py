@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from azure.core.exceptions import AzureError, HttpResponseError
+from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
 from pydantic import BaseModel
 from rich.console import Console
 from rich.markup import escape
@@ -190,6 +190,8 @@ def progress[T](items: Iterable[T], what: str, total: int | None = None) -> Iter
 
 
 def _storage_sentence(error: AzureError) -> str:
+    if isinstance(error, ClientAuthenticationError) and error.status_code is None:
+        return "No identity for the store was found: run 'az login', or name a connection string with --store."
     reason = " ".join(str(error.message or error).split())[:200]
     if isinstance(error, HttpResponseError) and error.status_code in (401, 403):
         return (

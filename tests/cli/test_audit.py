@@ -104,3 +104,15 @@ def test_storage_that_cannot_be_reached_is_one_sentence(monkeypatch: pytest.Monk
     assert done.stdout == ""
     assert done.stderr.startswith("The store cannot be reached: ")
     assert done.stderr.count("\n") == 1
+
+
+def test_an_identity_that_is_not_there_is_one_sentence() -> None:
+    """A real process: azure-identity has much to say about what it tried, and the command says it in one line."""
+    # Without "dev" it would also ask the metadata service of a virtual machine.
+    environment = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "AZURE_TOKEN_CREDENTIALS": "dev"}
+    command = [Path(sys.executable).with_name("mta-sts"), "audit", "--store", "https://nowhere.invalid"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 3
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert "az login" in done.stderr
