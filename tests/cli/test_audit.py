@@ -110,7 +110,7 @@ def test_an_identity_that_is_not_there_is_one_sentence() -> None:
     """A real process: azure-identity has much to say about what it tried, and the command says it in one line."""
     # Without "dev" it would also ask the metadata service of a virtual machine.
     environment = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "AZURE_TOKEN_CREDENTIALS": "dev"}
-    command = [Path(sys.executable).with_name("mta-sts"), "audit", "--store", "https://nowhere.invalid"]
+    command = [str(Path(sys.executable).with_name("mta-sts")), "audit", "--store", "https://nowhere.invalid"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 3
     assert done.stdout == ""
