@@ -12,7 +12,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
+from azure.core.exceptions import (
+    AzureError,
+    ClientAuthenticationError,
+    HttpResponseError,
+    ServiceRequestError,
+    ServiceResponseError,
+)
 from pydantic import BaseModel
 from rich.console import Console
 from rich.markup import escape
@@ -193,6 +199,10 @@ def _storage_sentence(error: AzureError) -> str:
     if isinstance(error, ClientAuthenticationError) and error.status_code is None:
         return "No identity for the store was found: run 'az login', or name a connection string with --store."
     reason = " ".join(str(error.message or error).split())[:200]
+    if isinstance(error, ServiceRequestError):
+        reason = "it takes no connection, or its name is not in DNS"
+    elif isinstance(error, ServiceResponseError):
+        reason = "it takes connections, but does not answer"
     if isinstance(error, HttpResponseError) and error.status_code in (401, 403):
         return (
             f"The store refuses access ({error.status_code}): check the key, or ask for the role Storage Table Data "
