@@ -1,32 +1,19 @@
 """5,000 domains in and out through the command: seconds, domains a second, and the memory that it takes."""
 
-import os
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from azure.data.tables import TableServiceClient
 
-from bench.common import ROOT, Figure, count, milliseconds, progress, ratio
+from bench.command import Run, run
+from bench.common import Figure, count, milliseconds, progress, ratio
 from dev.azurite import Azurite
 from policy_store.history import TABLE as HISTORY_TABLE
 from policy_store.table import TABLE
 
 _FEW, _MANY = 500, 5_000
-_COMMAND = "from policy_store.cli import main; main()"
-
-
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """What one run of the command took: seconds with its start, and its greatest resident octets."""
-
-    seconds: float
-    peak: float
 
 
 def measure() -> list[Figure]:
@@ -46,7 +33,7 @@ def measure() -> list[Figure]:
     return figures
 
 
-def _in_and_out(folder: Path, size: int) -> dict[str, _Run]:
+def _in_and_out(folder: Path, size: int) -> dict[str, Run]:
     folder.mkdir()
     source = folder / "policies.csv"
     with source.open("w", encoding="ascii") as file:
@@ -83,21 +70,9 @@ def _store() -> Iterator[str]:
         yield tables.connection_string
 
 
-def _run(store: str, *words: str) -> _Run:
-    """Run the command. Raises RuntimeError with what it said where it fails."""
-    with tempfile.TemporaryFile() as said:
-        start = time.perf_counter()
-        process = subprocess.Popen(
-            [sys.executable, "-c", _COMMAND, *words],
-            cwd=ROOT,
-            env={**os.environ, "POLICY_STORE": store},
-            stdout=subprocess.DEVNULL,
-            stderr=said,
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        seconds = time.perf_counter() - start
-        if process.returncode:
-            said.seek(0)
-            raise RuntimeError(said.read().decode(errors="replace")[-4000:])
-    return _Run(seconds, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024))
+def _run(store: str, *words: str) -> Run:
+    """Run the command. Raises RuntimeError where it does not end well."""
+    done = run(words, {"POLICY_STORE": store})
+    if done.code:
+        raise RuntimeError(done.output[-4000:])
+    return done

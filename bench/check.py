@@ -2,20 +2,16 @@
 
 import json
 import logging
-import os
-import subprocess
-import sys
 import tempfile
-import time
 from itertools import cycle, islice
 
-from bench.common import ROOT, Figure, count, milliseconds, progress
+from bench.command import Run, run
+from bench.common import Figure, count, milliseconds, progress
 from tests.lab.situation import MxHost, Situation
 from tests.lab.world import World
 
 _DOMAINS = 1_000
 _MOST_MILLISECONDS, _MOST_OCTETS = 60_000, 300e6
-_COMMAND = "from policy_store.cli import main; main()"
 _MX_KINDS = ("good", "good", "good", "no_starttls", "other_name")
 
 
@@ -35,34 +31,23 @@ def measure() -> list[Figure]:
     ]
     logging.getLogger("mail.log").disabled = True  # where aiosmtpd tells of every client that refuses a certificate
     with World(situations) as world:
-        seconds, peak = _run(situations, world)
-    took = milliseconds(f"check --file - --json: {_DOMAINS} domains", [seconds])
+        done = _run(situations, world)
+    took = milliseconds(f"check --file - --json: {_DOMAINS} domains", [done.seconds])
     return [
         Figure(took.name, took.best, took.median, took.unit, _MOST_MILLISECONDS),
-        count("check: domains a second", _DOMAINS / seconds),
-        Figure(f"check: peak of memory, {_DOMAINS} domains", peak, peak, "bytes", _MOST_OCTETS),
+        count("check: domains a second", _DOMAINS / done.seconds),
+        Figure(f"check: peak of memory, {_DOMAINS} domains", done.peak, done.peak, "bytes", _MOST_OCTETS),
     ]
 
 
-def _run(situations: list[Situation], world: World) -> tuple[float, float]:
-    """Check all and look at the words. Returns seconds with the command's start, and its greatest resident octets."""
-    with tempfile.TemporaryFile("w+") as names, tempfile.TemporaryFile("w+") as said:
+def _run(situations: list[Situation], world: World) -> Run:
+    """Check all and look at the words."""
+    with tempfile.TemporaryFile("w+") as names:
         names.writelines(f"{situation.domain}\n" for situation in situations)
         names.seek(0)
-        start = time.perf_counter()
-        process = subprocess.Popen(
-            [sys.executable, "-c", _COMMAND, "check", "--file", "-", "--json", "--allow-private", *world.options],
-            cwd=ROOT,
-            env={name: value for name, value in os.environ.items() if not name.startswith("POLICY_STORE")},
-            stdin=names,
-            stdout=said,
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        seconds = time.perf_counter() - start
-        said.seek(0)
-        words = [check["verdict"] for check in json.load(said)]
+        done = run(["check", "--file", "-", "--json", "--allow-private", *world.options], {}, names)
+    words = [check["verdict"] for check in json.loads(done.output)]
     due = ["verified" if situation.hosts["mx"].kind == "good" else "deferred" for situation in situations]
     if words != due:
         raise RuntimeError(f"{sum(map(str.__ne__, words, due))} domains were not seen as they are")
-    return seconds, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return done
