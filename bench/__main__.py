@@ -47,7 +47,7 @@ def _write(results: dict[str, list[Figure]]) -> None:
 
 
 def _show(results: dict[str, list[Figure]]) -> None:
-    print(f"{'':47}{'best':>9}{'median':>9}{'goal':>8} ")
+    print(f"{'':46}{'best':>10}{'median':>10}  goal")
     for figures in results.values():
         print()
         for figure in figures:
@@ -56,10 +56,11 @@ def _show(results: dict[str, list[Figure]]) -> None:
 
 def _line(figure: Figure) -> str:
     best, median = (_number(figure, value) for value in (figure.best, figure.median))
+    line = f"{figure.name:46}{best:>10}{median:>10}"
     if figure.goal is None:
-        return f"{figure.name:47}{best:>9}{median:>9}"
-    goal = f"{'>=' if figure.at_least else '<='} {figure.goal:g}"
-    return f"{figure.name:47}{best:>9}{median:>9}{goal:>8} {'met' if figure.met else 'missed'}"
+        return line
+    goal = f"{'>=' if figure.at_least else '<='} {_number(figure, figure.goal)}"
+    return f"{line}  {goal} {'met' if figure.met else 'missed'}"
 
 
 def _number(figure: Figure, value: float) -> str:
@@ -67,7 +68,9 @@ def _number(figure: Figure, value: float) -> str:
         case "ratio":
             return f"{value:.3f}"
         case "ms":
-            return f"{value:.3f} ms" if value < 1 else f"{value:.1f} ms"
+            return f"{value / 1000:.1f} s" if value >= 10_000 else f"{value:.2f} ms"
+        case "bytes" if value >= 1e6:
+            return f"{value / 1e6:.1f} MB"
         case _:
             return f"{value:.0f}"
 

@@ -27,7 +27,7 @@ def measure() -> list[Figure]:
         figures += [
             milliseconds(f"{what}: {_MANY} domains", [many[what].seconds]),
             count(f"{what}: domains a second", _MANY / many[what].seconds),
-            Figure(f"{what}: peak of memory, {_MANY} domains", many[what].peak, many[what].peak, "bytes"),
+            Figure(f"{what}: peak of memory", many[what].peak, many[what].peak, "bytes"),
             ratio(f"{what}: peak, {_MANY} domains / {_FEW}", [many[what].peak], [few[what].peak], 1.25),
         ]
     return figures
