@@ -31,6 +31,8 @@ app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 
 # The platform hides loggers named azure.functions…, so that the app has a name of its own; the SDK logs every request.
 _log = logging.getLogger("policy_store.answers")
+# No line names its process or thread, and to look them up for each takes about as long as a hit.
+logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 _ANSWER = "answer domain=%s outcome=%s status=%d version=%s ms=%d host=%s agent=%s"
 logging.getLogger("azure.core.pipeline.policies.http_logging_policy").setLevel(logging.WARNING)
 logging.getLogger("azure.identity").setLevel(logging.ERROR)  # a failing read says it once, by itself
@@ -40,16 +42,16 @@ logging.getLogger("azure.identity").setLevel(logging.ERROR)  # a failing read sa
 async def policy(req: func.HttpRequest) -> func.HttpResponse:
     """Answer with the policy of the domain in the Host header (RFC 8461 sections 3.2 and 3.3)."""
     start = time.monotonic()
-    host = req.headers.get("Host")
     domain = None
     served: Served[func.HttpResponse]
     try:
         settings, serving = _serving()
     except SettingsError as error:
         _report(str(error))
+        host = req.headers.get("Host")
         served = Served("unavailable", None)
     else:
-        host = req.headers.get(settings.host_header) or host
+        host = req.headers.get(settings.host_header) or req.headers.get("Host")
         domain = policy_domain(host)
         served = await serving.answer(domain) if domain else Served("unknown", None)
     if served.copy is not None:
@@ -67,7 +69,7 @@ async def policy(req: func.HttpRequest) -> func.HttpResponse:
             quoted(req.headers.get("User-Agent", "")),
         )
         # A record made here is spared the search for its caller, which takes longer than a hit.
-        _log.handle(logging.LogRecord(_log.name, logging.INFO, __file__, 0, _ANSWER, values, None))
+        _log.handle(logging.LogRecord(_log.name, logging.INFO, "function_app.py", 0, _ANSWER, values, None))
     return response
 
 
