@@ -36,7 +36,7 @@ def write_policies(path: Path, target: Target, rows: Iterable[Row]) -> int:
     try:
         if target == "texts":
             return _write_texts(path, rows)
-        with _whole(path) as file:
+        with whole(path) as file:
             return _write_csv(file, rows) if target == "csv" else _write_json(file, rows)
     except OSError as error:
         raise CommandError(f"{path} cannot be written: {error.strerror}.") from error
@@ -74,7 +74,7 @@ def _write_texts(folder: Path, rows: Iterable[Row]) -> int:
 
 
 @contextmanager
-def _whole(path: Path) -> Iterator[TextIO]:
+def whole(path: Path) -> Iterator[TextIO]:
     """A file that takes the place of `path` once it is written to the end; standard output for -."""
     if str(path) == "-":
         yield sys.stdout
