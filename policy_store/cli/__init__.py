@@ -2,10 +2,10 @@
 
 import logging
 
-from policy_store.cli import audit, bulk, check, dns, edit, lifecycle, lint, look
+from policy_store.cli import audit, bulk, check, dns, edit, lifecycle, lint, look, stats
 from policy_store.cli._command import app
 
-__all__ = ["app", "audit", "bulk", "check", "dns", "edit", "lifecycle", "lint", "look", "main"]
+__all__ = ["app", "audit", "bulk", "check", "dns", "edit", "lifecycle", "lint", "look", "main", "stats"]
 
 
 def main() -> None:
