@@ -240,7 +240,7 @@ def _print(stats: Stats) -> None:
         + (f", {_when(stats.first)} to {_when(stats.last)} UTC" if stats.first else "")
     )
     if stats.not_counted:
-        print(f"{stats.not_counted} answers are missing below: read fewer files at once.")
+        print(f"{stats.not_counted} answers are missing below: a table takes {_LIMIT} lines. Cut the log by time.")
     _table(
         "Fetches",
         ("domain", "sender", "fetches", "unavailable"),
