@@ -15,6 +15,7 @@ from policy_store.cli._dns_check import DnsCheck
 from policy_store.cli._shapes import Difference, PolicyDetails, PolicyState, RevisionItem
 from policy_store.cli.audit import AuditResult
 from policy_store.cli.dns import DnsItem
+from policy_store.cli.stats import FetchCount, LastGood, OldVersion, SlowAnswers, Stats, UnknownHost
 from policy_store.lint import Finding
 from policy_store.plan import Task
 from policy_store.sender.report import Check, MxCheck
@@ -35,6 +36,12 @@ _MODELS: dict[str, type[BaseModel]] = {
         AuditProblem,
         Check,
         MxCheck,
+        Stats,
+        FetchCount,
+        UnknownHost,
+        LastGood,
+        SlowAnswers,
+        OldVersion,
     )
 }
 _COMMANDS = typer.main.get_group(app).commands
