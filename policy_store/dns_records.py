@@ -20,6 +20,7 @@ type RecordType = Literal["TXT", "CNAME"]
 TTL = 300  # seconds: a new id is to be seen soon
 
 _LONGEST_NAME = 253
+_VERIFICATION = "asuid."  # https://learn.microsoft.com/azure/app-service/app-service-web-tutorial-custom-domain
 _LONGEST_STRING = 255  # octets of one string of a TXT record: RFC 1035 section 3.3
 _ID = re.compile(r"[A-Za-z0-9]{1,32}")
 _FIELD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}")
@@ -190,7 +191,7 @@ class DnsRecord:
 
         `resource_group` is put in as it is, and may so be a variable of the shell. An id is exchanged in one step,
         since senders see no policy while there are two records or none; only where there is no record yet, one is
-        added. The other records are emptied first.
+        added. What proves a host name to App Service stands beside that of other apps. The rest is emptied first.
         """
         name = self.name.removesuffix(self.zone).removesuffix(".") or "@"
         where = f"-g {resource_group} -z {self.zone} -n {name}"
@@ -198,6 +199,8 @@ class DnsRecord:
             return f"az network dns record-set cname set-record {where} --ttl {TTL} -c {self.value}"
         values = " ".join(map(_in_shell, self.strings))
         add = f"az network dns record-set txt add-record {where} -v {values}"
+        if self.name.startswith(_VERIFICATION):
+            return add
         if len(self.strings) == 1 and sts_records([self.value]):
             value = _in_shell(f"TXTRecords[0].value[0]={self.value}")
             return f"az network dns record-set txt update {where} --set {value} || {add}"
@@ -247,3 +250,12 @@ def records_to_publish(
         if len(name) > _LONGEST_NAME:
             raise InvalidName(f"{quoted(name)} has {len(name)} octets: a name has at most {_LONGEST_NAME}")
     return records
+
+
+def records_to_bind(domain: str, *, app_host: str, verification_id: str, zone: str = "") -> tuple[DnsRecord, DnsRecord]:
+    """The TXT record that proves the policy host of `domain` to App Service, and the CNAME that leads it to the app.
+
+    Raises InvalidName, as `records_to_publish` does.
+    """
+    [cname] = records_to_publish(domain, policy_id=None, not_before=None, zone=zone, app_host=app_host)
+    return DnsRecord(domain, cname.zone, f"{_VERIFICATION}{cname.name}", "TXT", verification_id), cname

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from policy_store.cli._command import PROBLEM, CommandError, Store, operator
 from policy_store.dns_records import StsRecord
-from policy_store.history import Entry, Revision, key_of
+from policy_store.history import Entry, Revision, key_of, walk
 from policy_store.lifecycle import served_everywhere
 from policy_store.lint import Finding, lint_policy
 from policy_store.policy import Policy, PolicySyntaxError
@@ -25,6 +25,11 @@ def read_entry(store: Store, domain: str, *, brief: bool = False) -> Entry:
     if brief and row is None:
         return Entry(domain, None, (), ())
     return Entry(domain, row, (), tuple(store.history.revisions(domain)))
+
+
+def domains_with_rows(store: Store) -> list[str]:
+    """Every domain of the store that has a row, whether or not it is valid, in key order."""
+    return [entry.domain for entry in walk(store.policies, store.history) if entry.row is not None]
 
 
 def in_force(entry: Entry) -> Policy | None:

@@ -33,9 +33,8 @@ from policy_store.cli._command import (
 )
 from policy_store.cli._lookup import Lookup
 from policy_store.cli._pool import concurrently
-from policy_store.cli._write import read_entry, with_row
+from policy_store.cli._write import domains_with_rows, read_entry, with_row
 from policy_store.cli.lint import print_findings
-from policy_store.history import walk
 from policy_store.lint import Finding
 from policy_store.policy import LARGEST_TEXT
 from policy_store.published import compare, served_word
@@ -159,7 +158,7 @@ def _names(domains: Sequence[str], file: str, every: bool, store: Store | None) 
         texts += [line.strip() for line in content.splitlines() if line.strip() and not line.startswith("#")]
     names = [read_domain(text) for text in texts]
     if every and store is not None:
-        names += [entry.domain for entry in walk(store.policies, store.history) if entry.row is not None]
+        names += domains_with_rows(store)
     if not names and not every:
         raise CommandError("Name the domains, or give --all or --file.")
     return list(dict.fromkeys(names))

@@ -81,6 +81,20 @@ class Resolver:
         """Whether there are TLSA records at `name` (RFC 6698)."""
         return bool(await self._ask(name, "TLSA"))
 
+    async def issuers(self, host: str) -> tuple[str, ...] | None:
+        """The authorities that may issue a certificate for `host`, by the nearest CAA records; None where none says so.
+
+        The search climbs from the name itself towards the root (RFC 8659 section 3). Only `issue` counts, as the name
+        is no wildcard (section 4.2).
+        """
+        labels = host.split(".")
+        for name in (".".join(labels[at:]) for at in range(len(labels))):
+            if records := await self._ask(name, "CAA"):
+                values = [record.value.decode("latin-1") for record in records if record.tag.lower() == b"issue"]
+                issuers = [value.partition(";")[0].strip().lower() for value in values]
+                return tuple(filter(None, issuers)) if issuers else None
+        return None
+
     async def authenticated(self, domain: str) -> bool:
         """Whether the resolver says that it found the answer on the MX records signed (the AD bit, RFC 6840)."""
         answer = await self._answer(domain, "MX")
