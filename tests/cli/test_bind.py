@@ -27,18 +27,29 @@ def run() -> Run:
     return lambda *words: CliRunner().invoke(app, words, prog_name="mta-sts")
 
 
+@pytest.fixture(scope="module")
+def dns_server() -> Iterator[tuple[DnsServer, Names]]:
+    """A name server and what it shows."""
+    names: Names = {}
+    with DnsServer(names) as server:
+        yield server, names
+
+
 @pytest.fixture
-def names() -> Names:
+def names(dns_server: tuple[DnsServer, Names]) -> Names:
     """What DNS shows, for a test to fill; the app's own address is there."""
-    return {_APP_HOST: {"A": ["192.0.2.1"]}}
+    _, names = dns_server
+    names.clear()
+    names[_APP_HOST] = {"A": ["192.0.2.1"]}
+    return names
 
 
 @pytest.fixture
-def bind(run: Run, names: Names) -> Iterator[Run]:
+def bind(run: Run, dns_server: tuple[DnsServer, Names], names: Names) -> Run:
     """Run `bind` with these words, on a machine without az."""
     words = ("--app", "contoso-sts", "-g", "mta-sts", "--app-host", _APP_HOST, "--verification-id", "ABC123")
-    with DnsServer(names) as server:
-        yield lambda *more: run("bind", *words, "--resolver", f"127.0.0.1:{server.port}", *more)
+    resolver = ("--resolver", f"127.0.0.1:{dns_server[0].port}")
+    return lambda *more: run("bind", *words, *resolver, *more)
 
 
 @pytest.fixture(autouse=True)

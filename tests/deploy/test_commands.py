@@ -1,0 +1,68 @@
+"""Every command for the Azure CLI that the project prints or writes down is one that the Azure CLI takes."""
+
+import re
+import shlex
+from collections.abc import Iterator
+
+from policy_store.cli._binding import App, HostDns, Step, azure_dns, binding, unbinding
+from policy_store.dns_records import records_to_bind, records_to_publish
+from tests.deploy.conftest import Parse
+
+_HOST = "mta-sts.contoso.com"
+_SITE = {"defaultHostName": "app.azurewebsites.net", "customDomainVerificationId": "ABC123"}
+_MARK = "A" * 40
+
+
+def words_of(line: str) -> Iterator[list[str]]:
+    """The words after `az` of the commands in a line for a shell, and in what is put in by `$(...)`."""
+    words = shlex.split(line, comments=True)
+    for at, word in enumerate(words):
+        if word == "az":
+            rest = words[at + 1 :]
+            ends = (place for place, other in enumerate(rest) if other in ("||", "&&", "|", ">"))
+            yield rest[: next(ends, None)]
+        elif match := re.fullmatch(r"(?:\w+=)?\$\((az .*)\)", word):
+            yield from words_of(match[1])
+
+
+def printed() -> Iterator[Step | str]:
+    """What `bind`, `unbind` and `dns --format az` can print."""
+    for sku in ("Basic", "FlexConsumption"):
+        state = {"name": _HOST, "thumbprint": _MARK}
+        new = App.read("contoso-sts", "mta-sts", {**_SITE, "sku": sku})
+        bound = App.read("contoso-sts", "mta-sts", {**_SITE, "sku": sku, "hostNameSslStates": [state]})
+        bound = bound.with_certificates([{"name": _HOST, "thumbprint": _MARK}])
+        yield from binding("contoso.com", new, HostDns(), room=1).steps
+        yield from binding("contoso.com", new, HostDns(), thumbprint=_MARK, room=1).steps
+        yield from unbinding("contoso.com", bound, HostDns(), force=False).steps
+        yield Step(new.certificate_command("list"))
+    yield Step(("functionapp", "show", "-g", "mta-sts", "-n", "contoso-sts"))
+    for record in records_to_bind("contoso.com", app_host="app.azurewebsites.net", verification_id="ABC123"):
+        yield azure_dns(record, "the zones")
+    for record in records_to_publish(
+        "contoso.com", policy_id="1", not_before=None, app_host="a.example", rua=("mailto:a@b.example",)
+    ):
+        yield record.az_command('"$RESOURCE_GROUP"')
+
+
+def test_what_is_printed_is_taken(parse: Parse) -> None:
+    lines = dict.fromkeys(item if isinstance(item, str) else item.text() for item in printed())
+    commands = [words for line in lines for words in words_of(line)]
+    assert len(commands) > 2 * len({"add", "create", "bind", "show", "unbind", "delete", "list"})
+    assert dict(zip(map(" ".join, commands), parse(commands), strict=True)) == dict.fromkeys(map(" ".join, commands))
+
+
+def test_a_flag_that_is_wrong_or_missing_is_found(parse: Parse) -> None:
+    """Each command that binds, with each of its flags misspelt, or left out with its value where it is needed."""
+    todo = binding("contoso.com", App.read("contoso-sts", "mta-sts", _SITE), HostDns(), room=1)
+    slips = []
+    for step in todo.steps:
+        for at, word in enumerate(step.words):
+            if word.startswith("-"):
+                slips.append([*step.words[:at], f"{word}x" if word.startswith("--") else "-x", *step.words[at + 1 :]])
+                slips.append([*step.words[:at], *step.words[at + 2 :]])
+    taken = [" ".join(words) for words, wrong in zip(slips, parse(slips), strict=True) if wrong is None]
+    # The host name of `ssl bind` may be left out: the Azure CLI then binds what the certificate is for.
+    assert taken == [
+        "functionapp config ssl bind -g mta-sts -n contoso-sts --ssl-type SNI --certificate-thumbprint <thumbprint>"
+    ]
