@@ -8,13 +8,14 @@ import platform
 from collections.abc import Callable
 from dataclasses import asdict
 
-from bench import audit, bulk, check, cold, hit, memory, miss, over_http
+from bench import audit, bulk, check, cold, hit, memory, miss, over_http, package
 from bench.common import ROOT, Figure
 
 _PARTS: dict[str, Callable[[], list[Figure]]] = {
     "hit": hit.measure,
     "miss": miss.measure,
     "cold": cold.measure,
+    "package": package.measure,
     "http": over_http.measure,
     "memory": memory.measure,
     "audit": audit.measure,

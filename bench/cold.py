@@ -4,7 +4,7 @@ import json
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -28,7 +28,7 @@ def measure() -> list[Figure]:
         for turn in range(-1, _ROUNDS):  # the first warms the page cache
             for store, environment in environments.items():
                 for app, folder in _APPS.items():
-                    taken = _start(folder, environment)
+                    taken = first_answer(folder, environment)
                     if turn >= 0:
                         seconds.setdefault((store, app), []).append(taken)
             progress(f"cold: round {turn + 1} of {_ROUNDS}")
@@ -45,9 +45,12 @@ def measure() -> list[Figure]:
     return figures
 
 
-def _start(folder: Path, environment: Mapping[str, str]) -> float:
+def first_answer(
+    folder: Path, environment: Mapping[str, str], program: str = "bench.answer_once", options: Sequence[str] = ()
+) -> float:
+    """Start the app in the folder in a process of its own and return the seconds until its first answer is out."""
     start = time.perf_counter()
-    with Child("bench.answer_once", folder, environment=environment) as child:
+    with Child(program, folder, environment=environment, options=options) as child:
         answer = child.line()
         seconds = time.perf_counter() - start
     if answer != "answered 200":

@@ -69,21 +69,32 @@ def count(name: str, number: float, goal: float | None = None) -> Figure:
     return Figure(name, number, number, "count", goal)
 
 
+def octets(name: str, number: float) -> Figure:
+    """A size, for information."""
+    return Figure(name, number, number, "bytes")
+
+
 def progress(text: str) -> None:
     """Tell whoever waits what goes on."""
     print(text, file=sys.stderr, flush=True)
 
 
 class Child:
-    """A Python process of its own that runs the module `module`, for a `with` block.
+    """A Python process of its own, with these `options`, that runs the module `module`, for a `with` block.
 
     Its standard error is shown only when it fails, as a RuntimeError.
     """
 
-    def __init__(self, module: str, *arguments: object, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        module: str,
+        *arguments: object,
+        environment: Mapping[str, str] | None = None,
+        options: Sequence[str] = (),
+    ) -> None:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         self._process = subprocess.Popen(
-            [sys.executable, "-m", module, *map(str, arguments)],
+            [sys.executable, *options, "-m", module, *map(str, arguments)],
             cwd=ROOT,
             env={**os.environ, **(environment or {})},
             stdin=subprocess.PIPE,

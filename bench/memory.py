@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from bench.common import FUNCTION, ROOT, Child, CountingProxy, Figure, count, fill, progress
+from bench.common import FUNCTION, ROOT, Child, CountingProxy, Figure, count, fill, octets, progress
 from dev.azurite import Azurite
 from policy_store.serving import UNKNOWN_LIMIT
 
@@ -46,9 +46,9 @@ def _figures(worker: Child, proxy: CountingProxy) -> list[Figure]:
     if for_pushed_out[0] != 500:
         raise RuntimeError("a domain was still held that must have been pushed out")
     return [
-        _octets("octets for each known domain", (after_known - start) / len(_KNOWN)),
-        _octets("octets for each unknown domain held", (after_limit - after_known) / UNKNOWN_LIMIT),
-        _octets(
+        octets("octets for each known domain", (after_known - start) / len(_KNOWN)),
+        octets("octets for each unknown domain held", (after_limit - after_known) / UNKNOWN_LIMIT),
+        octets(
             f"growth over the next {len(_UNKNOWN) - _PIECE} unknown, octets each",
             (after_unknown - after_limit) / (len(_UNKNOWN) - _PIECE),
         ),
@@ -62,7 +62,3 @@ def _ask(worker: Child, domains: list[str], status: int) -> dict[str, Any]:
     if answer["statuses"] != ({str(status): len(domains)} if domains else {}):
         raise RuntimeError(f"the worker answered {answer['statuses']} where {status} was due")
     return answer
-
-
-def _octets(name: str, number: float) -> Figure:
-    return Figure(name, number, number, "bytes")

@@ -1,8 +1,9 @@
 """What `func azure functionapp publish` ships, by Core Tools' own rules, which are not git's."""
 
-import re
 import subprocess
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+
+from dev.package import Shipping
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,33 +23,6 @@ PLANTED = [
     "policy_store/sender/x.py",
     "tests/x.py",
 ]
-
-
-class Shipping:
-    """Azure/azure-functions-core-tools: src/Cli/func/Common/GitIgnoreParser.cs and FileSystemHelpers.GetLocalFiles."""
-
-    _FOLDERS = frozenset({".git", ".vscode"})
-    _FILES = frozenset({".funcignore", ".gitignore", "local.settings.json", "project.lock.json"})
-
-    def __init__(self, funcignore: str) -> None:
-        lines = [line.strip() for line in funcignore.split("\n")]
-        lines = [line for line in lines if line and not line.startswith("#")]
-        self._denied = self._pattern([line.removeprefix("/") for line in lines if not line.startswith("!")])
-        self._allowed = self._pattern([line[1:].removeprefix("/") for line in lines if line.startswith("!")])
-
-    @staticmethod
-    def _pattern(lines: list[str]) -> re.Pattern[str]:
-        if not lines:
-            return re.compile(r"$^", re.ASCII)
-        escaped = [re.sub(r"[-\[\]/{}()+?.\\^$|]", r"\\\g<0>", line) for line in lines]
-        starred = [line.replace("**", "(.+)").replace("*", r"([^\/]+)") for line in escaped]
-        return re.compile(rf"^(({')|('.join(starred)}))\b", re.ASCII)
-
-    def ships(self, path: str) -> bool:
-        *folders, name = (part.lower() for part in PurePosixPath(path).parts)
-        if name in self._FILES or self._FOLDERS.intersection(folders):
-            return False
-        return bool(self._allowed.match(path) or not self._denied.match(path))
 
 
 def test_the_app_ships_and_nothing_else() -> None:
