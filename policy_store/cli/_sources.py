@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from policy_store.cli._command import CommandError
-from policy_store.names import InvalidName, read_name
+from policy_store.names import InvalidName, quoted, read_name
 from policy_store.policy import LARGEST_TEXT, Mode, Policy, PolicySyntaxError
 from policy_store.row import ColumnProblem, read_max_age, read_mode, read_mx
 
@@ -36,6 +36,7 @@ _REMARK = re.compile(r"\s*\([^()]*\)\s*$")  # the admin centre writes "contoso.c
 _SEPARATORS = ",;\t"
 _POLICY_HOST = "mta-sts."
 _WELL_KNOWN = ".well-known"
+_SITE_ROOT = "home"  # where Microsoft's guide to Azure Static Web Apps and `mta-sts site` put .well-known
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +198,8 @@ def _texts(folder: Path) -> Iterator[Proposal]:
         place = str(path.relative_to(folder))
         try:
             domain = read_name(name)
+            if "." not in domain:
+                raise InvalidName(f"{quoted(domain)} is no policy domain")
         except InvalidName as error:
             yield Proposal(place, None, problems=(f"{place}: {error}: name the file or its folder after the domain",))
             continue
@@ -214,15 +217,21 @@ def _texts(folder: Path) -> Iterator[Proposal]:
 
 
 def _text_of(folder: Path, path: Path) -> str | None:
-    """The domain that a text is for: after its file, or its folder as `mta-sts.contoso.com/.well-known/mta-sts.txt`.
+    """The domain that a text is for: after its file, or its folder as `mta-sts.contoso.com/.well-known/mta-sts.txt` and
+    `contoso.com/home/.well-known/mta-sts.txt`.
 
     A `CNAME` file beside `.well-known`, as GitHub Pages has it, counts more than the folder's name. None for a text
     that is something else, such as robots.txt.
     """
     if path.name.lower() != TEXT_NAME:
-        name = path.name[: -len(".txt")].removeprefix(_POLICY_HOST)
+        name = path.name[: -len(".txt")].lower().removeprefix(_POLICY_HOST)
         return name if "." in name else None
-    home = path.parent.parent if path.parent.name == _WELL_KNOWN else path.parent
-    alias = home / "CNAME"
-    name = alias.read_text(encoding="utf-8-sig").strip() if alias.is_file() else home.resolve().name
-    return name.removeprefix(_POLICY_HOST)
+    site = path.parent.resolve()
+    if site.name == _WELL_KNOWN:
+        site = site.parent
+    alias = site / "CNAME"
+    if alias.is_file():
+        name = alias.read_text(encoding="utf-8-sig").strip()
+    else:
+        name = site.parent.name if site.name == _SITE_ROOT else site.name
+    return name.lower().removeprefix(_POLICY_HOST)

@@ -245,8 +245,11 @@ class TestTexts:
                 "b.example/mta-sts.txt",
                 "mta-sts.c.example/.well-known/mta-sts.txt",
                 "d.example/.well-known/mta-sts.txt",
-                "mta-sts.e.example.txt",
+                "MTA-STS.E.example.txt",
                 "a-repository/.well-known/mta-sts.txt",
+                "mta-sts.g.example/mta-sts.txt",
+                "h.example/home/.well-known/mta-sts.txt",
+                "mta-sts.i.example/home/.well-known/mta-sts.txt",
             )
         ):
             file(place, f"version: STSv1\nmode: testing\nmx: mx{number}.example\nmax_age: 604800\n")
@@ -262,7 +265,19 @@ class TestTexts:
             "d.example": "mx3.example",
             "e.example": "mx4.example",
             "f.example": "mx5.example",
+            "g.example": "mx6.example",
+            "h.example": "mx7.example",
+            "i.example": "mx8.example",
         }
+
+    def test_a_folder_that_is_not_named_after_a_domain_is_told(
+        self, run: Run, store: Store, file: Callable[..., str], tmp_path: Path
+    ) -> None:
+        file("public/.well-known/mta-sts.txt", "version: STSv1\nmode: testing\nmx: a.example\nmax_age: 604800\n")
+        done = run("import", str(tmp_path))
+        assert done.exit_code == 1
+        assert "public/.well-known/mta-sts.txt: 'public' is no policy domain: name the file or its" in done.stderr
+        assert _rows(store) == {}
 
     def test_a_text_that_is_no_policy_is_told_by_file_and_line(
         self, run: Run, store: Store, file: Callable[..., str], tmp_path: Path

@@ -10,6 +10,7 @@ from azure.data.tables import TableClient
 
 from policy_store.cli._command import Store
 from policy_store.policy import Policy
+from policy_store.row import Row
 from tests.cli.conftest import Run
 from tests.cli.static_server import static_server
 from tests.end_to_end.senders.asking import RUNNERS, SenderWorld
@@ -109,6 +110,17 @@ class TestFiles:
         for words in (("init", "-q"), ("add", "."), ("commit", "-qm", "the site"), ("clone", "-q", ".", str(copy))):
             subprocess.run([*git, *words], cwd=folder, check=True, capture_output=True)
         assert (copy / _HOMES[host] / _TEXT).read_bytes() == _POLICIES["contoso.com"].text.encode()
+
+
+@pytest.mark.parametrize("host", _HOMES)
+@pytest.mark.usefixtures("ids")
+def test_import_reads_the_sites_back(run: Run, store: Store, tmp_path: Path, host: str) -> None:
+    run("site", *_POLICIES, "--out", str(tmp_path), "--for", host)
+    for row in list(store.policies.rows()):
+        store.policies.delete(row.domain, row.etag)
+    done = run("import", str(tmp_path))
+    assert done.exit_code == 0, done.output
+    assert {row.domain: row.policy for row in store.policies.rows() if isinstance(row, Row)} == _POLICIES
 
 
 @pytest.mark.usefixtures("ids")
