@@ -24,6 +24,12 @@ param alertEmail string = ''
 @description('One domain that is served: a web test fetches its policy from five places. Empty: no web test.')
 param testedDomain string = ''
 
+@description('Where a proxy in front changes Host: the header that names the host the sender asked for, such as X-Forwarded-Host.')
+param hostHeader string = ''
+
+@description('The output store of another app, whose tables this app is to serve in place of its own. Its identity gets no role there.')
+param sharedStore string = ''
+
 var onFlex = plan == 'flex'
 var packageContainer = 'app-package'
 
@@ -130,10 +136,19 @@ resource hosting 'Microsoft.Web/serverfarms@2025-05-01' = {
   }
 }
 
-var settings = [
+var store = empty(sharedStore) ? 'https://${storage.name}.table.${environment().suffixes.storage}' : sharedStore
+
+var hostHeaderSetting = empty(hostHeader) ? [] : [
+  {
+    name: 'POLICY_HOST_HEADER'
+    value: hostHeader
+  }
+]
+
+var settings = concat(hostHeaderSetting, [
   {
     name: 'POLICY_STORE__tableServiceUri'
-    value: 'https://${storage.name}.table.${environment().suffixes.storage}'
+    value: store
   }
   {
     name: 'AzureWebJobsStorage__accountName'
@@ -151,7 +166,7 @@ var settings = [
     name: 'AzureWebJobsDisableHomepage'
     value: 'true'
   }
-]
+])
 
 // Flex Consumption takes these from functionAppConfig and refuses them as settings.
 var dedicatedSettings = [
@@ -351,4 +366,4 @@ output appHost string = app.properties.defaultHostName
 output domainVerificationId string = app.properties.customDomainVerificationId
 
 @description('What the command takes as --store.')
-output store string = 'https://${storage.name}.table.${environment().suffixes.storage}'
+output store string = store

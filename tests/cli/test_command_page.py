@@ -14,6 +14,7 @@ from policy_store.cli import app
 from policy_store.cli._dns_check import DnsCheck
 from policy_store.cli._shapes import Difference, PolicyDetails, PolicyState, RevisionItem
 from policy_store.cli.audit import AuditResult
+from policy_store.cli.bind import Binding
 from policy_store.cli.dns import DnsItem
 from policy_store.cli.stats import FetchCount, LastGood, OldVersion, SlowAnswers, Stats, UnknownHost
 from policy_store.lint import Finding
@@ -31,6 +32,7 @@ _MODELS: dict[str, type[BaseModel]] = {
         Finding,
         DnsItem,
         DnsCheck,
+        Binding,
         Task,
         AuditResult,
         AuditProblem,

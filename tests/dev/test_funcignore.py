@@ -13,6 +13,7 @@ PLANTED = [
     ".bench/results.json",
     ".git/config",
     ".venv/lib/python3.13/site-packages/x.py",
+    ".venv-azure-cli/lib/python3.13/site-packages/x.py",
     "__pycache__/function_app.cpython-313.pyc",
     "dev/node/node_modules/azurite/package.json",
     "local.settings.json",
