@@ -1,7 +1,8 @@
-"""The pages of docs/ hold what they say: commands that the real parser takes, links that lead somewhere, and the script
-that copies a store.
+"""The pages of docs/ hold what they say: commands that the real parser takes, links that lead somewhere, and the ways
+to bring rows and whole stores back.
 """
 
+import json
 import re
 import subprocess
 import sys
@@ -17,10 +18,10 @@ from dev.azurite import Azurite
 from policy_store.cli import app
 from policy_store.cli._command import Store
 from policy_store.policy import Policy
-from tests.cli.conftest import store, tables
+from tests.cli.conftest import Run, run, store, tables
 from tests.doc_lines import commands, words
 
-__all__ = ["store", "tables"]  # fixtures of the command's own tests
+__all__ = ["run", "store", "tables"]  # fixtures of the command's own tests
 
 _ROOT = Path(__file__).parents[1]
 _PAGES = {
@@ -119,6 +120,19 @@ class TestReader:
     def test_the_words_are_those_that_the_program_gets(self) -> None:
         line = "az b --scope \"$(az c --query 'd(e)')\" --tags 'f | g' $H | jq . > i"
         assert words(line) == ["az", "b", "--scope", "SUBSTITUTED", "--tags", "f | g", "$H"]
+
+
+def test_a_deleted_row_comes_back_from_the_history_with_its_id(store: Store, run: Run) -> None:
+    row = store.policies.add("contoso.com", Policy(mode="enforce", mx=("mx.contoso.com",), max_age=604800))
+    revision = store.history.record(row, store.policies, by="ada", policy_id="20200101000000Z")
+    store.policies.delete(row.domain, row.etag)
+    assert [problem["domain"] for problem in json.loads(run("audit", "--json").stdout)["problems"]] == ["contoso.com"]
+    (newest, *_) = json.loads(run("history", "contoso.com", "--json").stdout)
+    assert run("rollback", "contoso.com", newest["id"]).exit_code == 0
+    assert store.history.revisions("contoso.com") == [revision]
+    back = store.policies.get("contoso.com")
+    assert back is not None
+    assert back.policy == row.policy
 
 
 def test_the_script_that_copies_a_store_copies_every_cell(
