@@ -1,13 +1,16 @@
 """The shell commands in a page of Markdown: for tests that hold each against the program's own parser."""
 
 import re
+import shlex
 from collections.abc import Iterator
 
 _BLOCK = re.compile(r"^ *```sh\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 _IN_QUOTES = re.compile(r"\\.|\$\(|.", re.DOTALL)
-_OUTSIDE = re.compile(r"\\\n *|\\.|'[^']*'|(?<!\S)#[^\n]*|\$\(|[<>]&|&&|\|\||.", re.DOTALL)
+_OUTSIDE = re.compile(r" *\\\n *|\\.|'[^']*'|(?<!\S)#[^\n]*|\$\(|[<>]&|&&|\|\||.", re.DOTALL)
 # What stands before a command's name: keywords, and settings for this command alone.
 _BEFORE = re.compile(r"""(?:(?:if|then|else|while|until|do|!)\s+|\w+=(?:[^\s$"'(]*|'[^']*'|"[^"$]*")\s+)*""")
+
+_SUBSTITUTION = re.compile(r"\$\((?:[^()]|\([^()]*\))*\)")
 
 
 def commands(program: str, text: str) -> Iterator[tuple[int, str]]:
@@ -23,6 +26,16 @@ def commands(program: str, text: str) -> Iterator[tuple[int, str]]:
                 yield first + line, command
 
 
+def words(command: str) -> list[str]:
+    """The words of the program of `command`: `$(…)` is one, `$NAME` stays, what follows `|` or `>` is left out."""
+    while (plain := _SUBSTITUTION.sub("SUBSTITUTED", command)) != command:
+        command = plain
+    lexer = shlex.shlex(command, posix=True, punctuation_chars="|<>")
+    lexer.whitespace_split, lexer.commenters = True, ""
+    found = list(lexer)
+    return found[: next((at for at, word in enumerate(found) if set(word) <= set("|<>")), None)]
+
+
 def _pipelines(script: str) -> Iterator[tuple[int, str]]:
     """Each command of `script` with what it is piped into, and the number of line ends before it."""
     parts: list[str] = []
@@ -36,7 +49,9 @@ def _pipelines(script: str) -> Iterator[tuple[int, str]]:
         assert match
         token, here = match[0], len(parts)
         at = match.end()
-        parts.append(" " if token.startswith("\\\n") else "" if token[0] == "#" and begins is not None else token)
+        parts.append(
+            " " if token.lstrip().startswith("\\\n") else "" if token[0] == "#" and begins is not None else token
+        )
         lines.append(line)
         line += token.count("\n")
         if token == "$(":
