@@ -217,8 +217,8 @@ def _print_table(records: Sequence[DnsRecord], wanted: _Wanted) -> None:
     print_table(("name", "type", "value", "publish from"), lines)
     if not wanted.app_host:
         print()
-        print("The CNAME at mta-sts.DOMAIN is left out: give --app-host with the app's default")
-        print("host name (az functionapp show -g GROUP -n APP --query defaultHostName -o tsv).")
+        print("The CNAME at mta-sts.DOMAIN is left out: 'mta-sts bind' finds out the app's")
+        print("default host name, and --app-host gives it here.")
 
 
 def _print_lines(records: Iterable[DnsRecord], wanted: _Wanted, resource_group: str, *, az: bool) -> None:

@@ -85,8 +85,8 @@ class TestRecords:
             "name                  type  value                         publish from",
             f"_mta-sts.contoso.com  TXT   v=STSv1; id={revision.id};  now         ",
             "",
-            "The CNAME at mta-sts.DOMAIN is left out: give --app-host with the app's default",
-            "host name (az functionapp show -g GROUP -n APP --query defaultHostName -o tsv).",
+            "The CNAME at mta-sts.DOMAIN is left out: 'mta-sts bind' finds out the app's",
+            "default host name, and --app-host gives it here.",
         ]
 
     def test_the_table_says_from_when_an_id_may_be_published(self, run: Run, store: Store) -> None:

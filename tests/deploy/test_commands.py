@@ -1,36 +1,27 @@
 """Every command for the Azure CLI that the project prints or writes down is one that the Azure CLI takes."""
 
 import re
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
 from policy_store.cli._binding import App, HostDns, Step, azure_dns, binding, unbinding
 from policy_store.dns_records import records_to_bind, records_to_publish
 from tests.deploy.conftest import Parse
-from tests.doc_lines import commands
+from tests.doc_lines import commands, words
 from tests.infra.test_pipelines import TREES, scripts
 
 _ROOT = Path(__file__).parents[2]
 _HOST = "mta-sts.contoso.com"
 _SITE = {"defaultHostName": "app.azurewebsites.net", "customDomainVerificationId": "ABC123"}
 _MARK = "A" * 40
-
-
-_PUT_IN = re.compile(r"\$\(([^()]*)\)")
+_INLINE = re.compile(r"`(az [a-z][^`]* -[^`]*)`")  # with flags, so that it is a command and no name of one
 _PAGES = [_ROOT / "README.md", *sorted((_ROOT / "docs").glob("*.md"))]
 
 
-def words_of(line: str) -> Iterator[list[str]]:
-    """The words after `az` of the commands in a line for a shell, and in what is put in by `$(...)`."""
-    for inner in _PUT_IN.findall(line):
-        yield from words_of(inner)
-    words = shlex.split(_PUT_IN.sub("VALUE", line), comments=True)
-    for at, word in enumerate(words):
-        if word == "az":
-            rest = words[at + 1 :]
-            ends = (place for place, other in enumerate(rest) if other in ("||", "&&", "|", ">"))
-            yield rest[: next(ends, None)]
+def words_of(script: str) -> Iterator[list[str]]:
+    """The words after `az` of each command in a script, those in `$(...)` too."""
+    for _, command in commands("az", f"```sh\n{script}\n```"):
+        yield words(command)[1:]
 
 
 def printed() -> Iterator[Step | str]:
@@ -55,27 +46,29 @@ def printed() -> Iterator[Step | str]:
 
 def test_what_is_printed_is_taken(parse: Parse) -> None:
     lines = dict.fromkeys(item if isinstance(item, str) else item.text() for item in printed())
-    taken = [words for line in lines for words in words_of(line)]
+    taken = list(words_of("\n".join(lines)))
     assert len(taken) > 2 * len({"add", "create", "bind", "show", "unbind", "delete", "list"})
     assert dict(zip(map(" ".join, taken), parse(taken), strict=True)) == dict.fromkeys(map(" ".join, taken))
 
 
-def written() -> Iterator[tuple[str, str]]:
+def written() -> Iterator[tuple[str, list[str]]]:
     """The commands in the pages and in the pipelines, each with its place."""
     for page in _PAGES:
-        for number, line in commands("az", page.read_text(encoding="utf-8")):
-            yield f"{page.name}:{number}", line
+        text = page.read_text(encoding="utf-8")
+        for number, command in commands("az", text):
+            yield f"{page.name}:{number}", words(command)[1:]
+        for command in _INLINE.findall(text):
+            yield f"{page.name}: {command}", words(command)[1:]
     for name in TREES:
-        for script in scripts(name):
-            for number, line in commands("az", f"```sh\n{script}\n```"):
-                yield f"{name}, line {number - 1} of a script", line
+        for found in words_of("\n".join(scripts(name))):
+            yield name, found
 
 
 def test_what_is_written_down_is_taken(parse: Parse) -> None:
-    found = [(place, words) for place, line in written() for words in words_of(line)]
-    assert {place.partition(":")[0] for place, _ in found} >= {"README.md", "deploy.md", "moving-in.md", "growing.md"}
-    wrong = zip(found, parse([words for _, words in found]), strict=True)
-    assert [(place, " ".join(words), said) for (place, words), said in wrong if said] == []
+    found = list(written())
+    assert {place.partition(":")[0] for place, _ in found} >= {"README.md", "deploy.md", *TREES}
+    answers = zip(found, parse([taken for _, taken in found]), strict=True)
+    assert [(place, " ".join(taken), said) for (place, taken), said in answers if said] == []
 
 
 def test_a_flag_that_is_wrong_or_missing_is_found(parse: Parse) -> None:
