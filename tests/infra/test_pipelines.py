@@ -187,6 +187,13 @@ class TestBicep:
         assert TREES[AZURE]["variables"]["plan"] in allowed
         assert re.findall(r"vars\.PLAN \|\| '(\w+)'", TEXTS[DEPLOY])[0] in allowed
 
+    def test_the_tests_run_on_the_python_that_serves(self) -> None:
+        files = [*TEXTS.values(), (ROOT / "infra" / "main.bicep").read_text(encoding="utf-8")]
+        versions = "versionSpec: '(.+)'|python-version: '(.+)'|PYTHON=python(.+)|'Python\\|(.+)'|  version: '(.+)'"
+        found = ["".join(match) for text in files for match in re.findall(versions, text)]
+        assert set(found) == {"3.13"}
+        assert len(found) == 10
+
 
 @pytest.mark.parametrize(
     ("certificate", "code", "said"),
