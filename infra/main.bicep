@@ -168,7 +168,8 @@ var settings = concat(hostHeaderSetting, [
   }
 ])
 
-// Flex Consumption takes these from functionAppConfig and refuses them as settings.
+// Flex Consumption takes these from functionAppConfig and refuses them as settings. The last four are what
+// func azure functionapp publish sets for its build: without them here each deployment would take them away.
 var dedicatedSettings = [
   {
     name: 'FUNCTIONS_EXTENSION_VERSION'
@@ -177,6 +178,22 @@ var dedicatedSettings = [
   {
     name: 'FUNCTIONS_WORKER_RUNTIME'
     value: 'python'
+  }
+  {
+    name: 'ENABLE_ORYX_BUILD'
+    value: 'true'
+  }
+  {
+    name: 'SCM_DO_BUILD_DURING_DEPLOYMENT'
+    value: '1'
+  }
+  {
+    name: 'BUILD_FLAGS'
+    value: 'UseExpressBuild'
+  }
+  {
+    name: 'XDG_CACHE_HOME'
+    value: '/tmp/.cache'
   }
 ]
 
