@@ -122,7 +122,7 @@ resource webTest 'Microsoft.Insights/webtests@2022-06-15' = if (!empty(testedDom
     Name: 'MTA-STS policy of ${testedDomain}'
     Kind: 'standard'
     Enabled: true
-    Frequency: 300
+    Frequency: 900
     Timeout: 30
     RetryEnabled: true
     Locations: [for place in [
