@@ -163,10 +163,10 @@ class Azure:
         if method == "PUT":
             records = body["properties"]
             if kind == "TXT":
-                here["TXT"] = ["".join(record["value"]) for record in records["TXTRecords"]]
+                here["TXT"] = ["".join(record["value"]) for record in records.get("TXTRecords", ())]
             else:
                 here["CNAME"] = [records["CNAMERecord"]["cname"].rstrip(".")]
-        if not here.get(kind):
+        if kind not in here:
             return _error(404, f"The record set {name} was not found.", "NotFound")
         shown: dict[str, Any] = {"TTL": 300}
         if kind == "TXT":
