@@ -247,8 +247,7 @@ def records_to_publish(
     if rua:
         records.append(DnsRecord(domain, zone, f"_smtp._tls.{domain}", "TXT", TlsrptRecord(rua).text))
     for name in (name for record in records for name in (record.name, record.value if record.type == "CNAME" else "")):
-        if len(name) > _LONGEST_NAME:
-            raise InvalidName(f"{quoted(name)} has {len(name)} octets: a name has at most {_LONGEST_NAME}")
+        _check_length(name)
     return records
 
 
@@ -258,4 +257,12 @@ def records_to_bind(domain: str, *, app_host: str, verification_id: str, zone: s
     Raises InvalidName, as `records_to_publish` does.
     """
     [cname] = records_to_publish(domain, policy_id=None, not_before=None, zone=zone, app_host=app_host)
-    return DnsRecord(domain, cname.zone, f"{_VERIFICATION}{cname.name}", "TXT", verification_id), cname
+    proof = DnsRecord(domain, cname.zone, f"{_VERIFICATION}{cname.name}", "TXT", verification_id)
+    _check_length(proof.name)
+    return proof, cname
+
+
+def _check_length(name: str) -> None:
+    """Raise InvalidName where DNS cannot hold it."""
+    if len(name) > _LONGEST_NAME:
+        raise InvalidName(f"{quoted(name)} has {len(name)} octets: a name has at most {_LONGEST_NAME}")

@@ -40,6 +40,7 @@ class Az:
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
+                errors="replace",
                 timeout=_SECONDS,
             )
         except subprocess.TimeoutExpired as error:

@@ -14,7 +14,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from policy_store.dns_records import DnsRecord, records_to_bind, sts_records
-from policy_store.names import InvalidName, policy_host, quoted
+from policy_store.names import InvalidName, host_name, policy_host, quoted
 from policy_store.sender.dns import LookupFailed, Resolver
 
 type Plan = Literal["dedicated", "flex"]
@@ -22,8 +22,11 @@ type Plan = Literal["dedicated", "flex"]
 _MOST_HOSTS = 500  # custom host names of one app
 _LONGEST_HOST = 64  # octets of a host name that a free certificate is issued for
 _ISSUER = "digicert.com"  # of the free certificates
-_PLAIN = re.compile(r"[A-Za-z0-9_./:=<>-]+")
+_PLAIN = re.compile(r"[A-Za-z0-9_./:=-]+")
 _THUMBPRINT = "<thumbprint>"
+
+VERIFICATION_ID = "^[A-Za-z0-9]+$"
+"""What proves a host name to App Service: it is printed into a script, so nothing else is let in."""
 
 
 class _Answer(BaseModel):
@@ -46,9 +49,9 @@ class _HostState(_Answer):
 
 class _Site(_Answer):
     host: str = Field(alias="defaultHostName")
-    verification_id: str = Field(alias="customDomainVerificationId")
+    verification_id: str = Field(alias="customDomainVerificationId", pattern=VERIFICATION_ID)
     sku: str | None = None
-    states: list[_HostState] = Field(alias="hostNameSslStates", default=[])
+    states: list[_HostState] | None = Field(alias="hostNameSslStates", default=None)
 
 
 class _Certificate(_Answer):
@@ -76,9 +79,9 @@ class App:
     def read(cls, name: str, group: str, answer: object) -> Self:
         """The app by what `az functionapp show` answers, without certificates. Raises ValueError for another answer."""
         found = _read(_Site, answer)
-        host = found.host.lower()
+        host = host_name(found.host)
         own = f".{host.partition('.')[2]}"  # ends the default name, and that of the deployment site beside it
-        states = {state.name.lower(): state.thumbprint or None for state in found.states}
+        states = {state.name.lower(): state.thumbprint or None for state in found.states or ()}
         bound = {name: thumbprint for name, thumbprint in states.items() if not name.endswith(own)}
         plan: Plan = "flex" if (found.sku or "").lower() == "flexconsumption" else "dedicated"
         return cls(name, group, host, found.verification_id, plan, bound)
@@ -94,9 +97,10 @@ class App:
         return _MOST_HOSTS - len(self.bound)
 
     def free_certificate(self, host: str) -> str | None:
-        """The thumbprint of the free certificate that was issued for `host`."""
-        names = (one for one in self.certificates if host in (one.name.lower(), (one.canonical_name or "").lower()))
-        return next((one.thumbprint for one in names if one.thumbprint), None)
+        """The thumbprint of the free certificate that was issued for `host`, and so for no other."""
+        named = (one for one in self.certificates if host in (one.name.lower(), (one.canonical_name or "").lower()))
+        alone = (one for one in named if all(name.lower() == host for name in one.host_names or ()))
+        return next((one.thumbprint for one in alone if one.thumbprint), None)
 
     def command(self, group: str, verb: str, *words: str) -> tuple[str, ...]:
         """The words of a command `az functionapp config` that names the app."""
@@ -118,7 +122,9 @@ def _read[T: BaseModel](model: type[T], answer: object) -> T:
 
 @dataclass(frozen=True, slots=True)
 class HostDns:
-    """What DNS says of a policy host; in `error` why it cannot be looked up."""
+    """What DNS says of a policy host; in `error` why it cannot be looked up, in `no_issuers` why the CAA records
+    cannot, which count for a free certificate only.
+    """
 
     cname: str | None = None
     addresses: tuple[str, ...] = ()
@@ -126,37 +132,44 @@ class HostDns:
     issuers: tuple[str, ...] | None = None
     announced: bool = False
     error: str = ""
+    no_issuers: str = ""
 
 
 async def look_up(resolver: Resolver, domain: str) -> HostDns:
     """What DNS says of the policy host of `domain` now."""
     host = policy_host(domain)
     try:
-        cname, addresses, proofs, issuers, texts = await asyncio.gather(
+        cname, addresses, proofs, texts = await asyncio.gather(
             resolver.cname(host),
             resolver.addresses(host),
             resolver.txt(f"asuid.{host}"),
-            resolver.issuers(host),
             resolver.txt(f"_mta-sts.{domain}"),
         )
     except LookupFailed as error:
         return HostDns(error=str(error))
-    return HostDns(cname, addresses, proofs, issuers, bool(sts_records(texts)))
+    found = HostDns(cname, addresses, proofs, announced=bool(sts_records(texts)))
+    try:
+        return replace(found, issuers=await resolver.issuers(host))
+    except LookupFailed as error:
+        return replace(found, no_issuers=str(error))
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A command of the Azure CLI in words. Where it needs a certificate that is not issued before, the words have
-    `THUMBPRINT` for it, and `certificate` is the command that prints it.
+    """A command of the Azure CLI in words, and the records that must be in DNS before it. Where it needs a certificate
+    that is not issued before, the words have `_THUMBPRINT` for it, and `certificate` is the command that prints it.
     """
 
     words: tuple[str, ...]
     certificate: tuple[str, ...] = ()
+    before: tuple[DnsRecord, ...] = ()
 
     def text(self) -> str:
         """The command for a shell: bash and PowerShell alike put in what `$(...)` prints."""
+        if not self.certificate:
+            return _text(self.words)
         printed = f'"$({_text((*self.certificate, "-o", "tsv"))})"'
-        return _text(self.words).replace(_THUMBPRINT, printed)
+        return " ".join((_text(self.words[:-1]), printed))
 
     def with_thumbprint(self, thumbprint: str) -> tuple[str, ...]:
         """The words, with the certificate that was issued meanwhile."""
@@ -174,47 +187,54 @@ def azure_dns(record: DnsRecord, group: str) -> Step:
 
 @dataclass(frozen=True, slots=True)
 class Todo:
-    """What is left to do for one domain: records that must be in DNS first, commands, records to publish last and
-    records to remove last; or, in `problems`, what would fail.
+    """What is left to do for one domain: commands, records to publish last and records to remove last; or, in
+    `problems`, what would fail.
     """
 
     domain: str
-    before: tuple[DnsRecord, ...] = ()
     steps: tuple[Step, ...] = ()
     after: tuple[DnsRecord, ...] = ()
     obsolete: tuple[DnsRecord, ...] = ()
     problems: tuple[str, ...] = ()
 
+    @property
+    def before(self) -> tuple[DnsRecord, ...]:
+        """The records that must be in DNS first."""
+        return tuple(record for step in self.steps for record in step.before)
+
 
 def binding(domain: str, app: App, dns: HostDns, *, thumbprint: str = "", zone: str = "", room: int) -> Todo:
-    """What binds the policy host of `domain` to the app, with a free certificate or with the one of `thumbprint`.
+    """What binds the policy host of `domain` to the app, with the certificate of `thumbprint`, else with the one that
+    it has, else with a free one.
 
-    With a free one DNS leads to the app before it is issued. With one's own it leads there last, when the app answers
-    for the host. The app can take `room` more host names.
+    DNS leads to the app before a free one is issued, though not before the app has the host name where another host
+    answers still. With any other it leads there last. The app can take `room` more host names.
     """
     host = policy_host(domain)
     try:
         proof, cname = records_to_bind(domain, app_host=app.host, verification_id=app.verification_id, zone=zone)
     except InvalidName as error:
         return Todo(domain, problems=(str(error),))
-    leads = dns.cname == app.host
-    records = () if app.verification_id in dns.proofs or host in app.bound else (proof,)
+    proofs = () if app.verification_id in dns.proofs else (proof,)
+    last = () if dns.cname == app.host else (cname,)
+    certificate = thumbprint or app.bound.get(host) or app.free_certificate(host)
+    first = () if certificate else last
     steps = []
     if host not in app.bound:
-        steps.append(Step(app.command("hostname", "add", "--hostname", host)))
-    certificate = thumbprint or app.free_certificate(host)
+        elsewhere = dns.cname or dns.addresses  # without a CNAME or an address Azure takes no host name
+        steps.append(
+            Step(app.command("hostname", "add", "--hostname", host), before=proofs + (() if elsewhere else first))
+        )
+        first = first if elsewhere else ()
     bind = app.command("ssl", "bind", "--hostname", host, "--ssl-type", "SNI", "--certificate-thumbprint")
     if not certificate:
-        steps.append(Step(app.command("ssl", "create", "--hostname", host)))
+        steps.append(Step(app.command("ssl", "create", "--hostname", host), before=first))
         show = app.certificate_command("show", "--certificate-name", host, "--query", "thumbprint")
         steps.append(Step((*bind, _THUMBPRINT), show))
     elif app.bound.get(host) != certificate:
         steps.append(Step((*bind, certificate)))
-    last = () if leads else (cname,)
-    problems = tuple(_problems(host, app, dns, thumbprint=thumbprint, room=room)) if steps else ()
-    if thumbprint or not steps:
-        return Todo(domain, records, tuple(steps), last, problems=problems)
-    return Todo(domain, records + last, tuple(steps), problems=problems)
+    problems = tuple(_problems(host, app, dns, thumbprint=thumbprint, room=room)) if steps or dns.error else ()
+    return Todo(domain, tuple(steps), last if certificate else (), problems=problems)
 
 
 def _problems(host: str, app: App, dns: HostDns, *, thumbprint: str, room: int) -> Iterable[str]:
@@ -235,7 +255,9 @@ def _problems(host: str, app: App, dns: HostDns, *, thumbprint: str, room: int) 
         )
     if not dns.cname and dns.addresses:
         yield f"{host} has addresses in DNS ({', '.join(map(quoted, dns.addresses))}): remove them, a CNAME is needed"
-    if dns.issuers is not None and _ISSUER not in dns.issuers:
+    if dns.no_issuers:
+        yield f"the CAA records for {host} cannot be asked: {dns.no_issuers}"
+    elif dns.issuers is not None and _ISSUER not in dns.issuers:
         allowed = ", ".join(map(quoted, dns.issuers)) or "nobody"
         yield (
             f"the CAA records allow certificates for {host} from {allowed} only: add one with '0 issue \"{_ISSUER}\"', "

@@ -4,7 +4,7 @@ import asyncio
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, Literal, Self
 
@@ -12,7 +12,17 @@ import typer
 from pydantic import BaseModel, ConfigDict, Field
 
 from policy_store.cli._az import Az, AzFailed
-from policy_store.cli._binding import App, HostDns, Plan, Todo, azure_dns, binding, look_up, unbinding
+from policy_store.cli._binding import (
+    VERIFICATION_ID,
+    App,
+    HostDns,
+    Plan,
+    Todo,
+    azure_dns,
+    binding,
+    look_up,
+    unbinding,
+)
 from policy_store.cli._command import (
     PROBLEM,
     UNREACHABLE,
@@ -131,6 +141,8 @@ def bind(
         raise CommandError(f"--thumbprint {quoted(thumbprint)} is not the SHA-1 of a certificate, 40 hex digits.")
     if bool(app_host) != bool(verification_id):
         raise CommandError("--app-host and --verification-id go together.")
+    if verification_id and not re.fullmatch(VERIFICATION_ID, verification_id):
+        raise CommandError(f"--verification-id {quoted(verification_id)} is none: it has letters and digits only.")
     names = _names(domains or ()) if domains else domains_with_rows(open_store(store))
     if app_host and not run:
         found = App(app_name, group, read_domain(app_host), verification_id, plan)
@@ -140,8 +152,9 @@ def bind(
     lookup = Lookup(resolver).resolver
     todos, room = [], found.room
     for name, dns in _look_up(lookup, names):
-        todos.append(binding(name, found, dns, thumbprint=thumbprint, zone=zone, room=room))
-        room -= policy_host(name) not in found.bound
+        todo = binding(name, found, dns, thumbprint=thumbprint, zone=zone, room=room)
+        todos.append(todo)
+        room -= policy_host(name) not in found.bound and not todo.problems
     _tell(_outcomes(todos, _Runner(Az(), lookup, dns_group) if run else None), "bound", dns_group, json=json)
 
 
@@ -215,13 +228,14 @@ class _Runner:
         if todo.before and not self.dns_group:
             return _Outcome(todo, "waits for DNS")
         try:
-            self._publish(todo.before)
             for step in todo.steps:
+                self._publish(step.before)
                 self.az.ask(*step.with_thumbprint(self._thumbprint(step.certificate)))
             self._publish(todo.after)
         except AzFailed as error:
             return _Outcome(todo, "failed", (str(error),))
-        return _Outcome(todo, "done")
+        left = replace(todo, steps=(), after=() if self.dns_group else todo.after)
+        return _Outcome(left, "done")
 
     def _publish(self, records: Sequence[DnsRecord]) -> None:
         """Make the records where the zones are in Azure DNS, and wait until they are seen. Raises AzFailed."""
@@ -298,17 +312,20 @@ def _print(outcome: _Outcome, word: str, dns_group: str) -> None:
         return
     print(f"# {todo.domain}: {word if outcome.status == 'done' else outcome.status}")
     lines: list[str] = []
-    if outcome.status != "done":
-        lines += _record_lines("publish first", todo.before, dns_group)
+    if not dns_group:
+        lines += _record_lines("publish first", todo.before)
     if outcome.status == "to do":
-        lines += (step.text() for step in todo.steps)
-    if outcome.status == "to do" or (outcome.status == "done" and not dns_group):
-        lines += _record_lines("publish now" if outcome.status == "done" else "publish last", todo.after, dns_group)
-        lines += _record_lines("remove", todo.obsolete, "")
+        for step in todo.steps:
+            lines += (*(azure_dns(record, dns_group).text() for record in step.before if dns_group), step.text())
+    if outcome.status in ("to do", "done"):
+        if dns_group:
+            lines += (azure_dns(record, dns_group).text() for record in todo.after)
+        else:
+            lines += _record_lines("publish now" if outcome.status == "done" else "publish last", todo.after)
+        lines += _record_lines("remove", todo.obsolete)
     print("\n".join(lines), end="\n" if lines else "", flush=True)
 
 
-def _record_lines(what: str, records: Iterable[DnsRecord], dns_group: str) -> Iterator[str]:
-    """The records as comments for whoever keeps the zone, or as commands where it is in Azure DNS."""
-    for record in records:
-        yield azure_dns(record, dns_group).text() if dns_group else f"# {what}: {record.zone_line}"
+def _record_lines(what: str, records: Iterable[DnsRecord]) -> Iterator[str]:
+    """The records as comments for whoever keeps the zone."""
+    return (f"# {what}: {record.zone_line}" for record in records)

@@ -16,6 +16,7 @@ from tests.dns_server import DnsServer
 _APP_HOST = "contoso-sts-b2c4.westeurope-01.azurewebsites.net"
 _OWN = "0123456789ABCDEF0123456789ABCDEF01234567"
 _FREE = "89ABCDEF0123456789ABCDEF0123456789ABCDEF"
+_LONGEST = f"{'a' * 63}.{'b' * 63}.{'c' * 63}.{'d' * 45}.example"  # 245 octets: its TXT record would have 259
 _LONG = f"{'a' * 49}.example"  # 57 octets: the policy host has 65
 
 type Names = dict[str, dict[str, list[str]]]
@@ -107,6 +108,24 @@ class TestPrinted:
 
     def test_names_of_azure_are_words_of_a_shell(self, bind: Run) -> None:
         assert "-g 'my group'" in bind("contoso.com", "-g", "my group").stdout
+        assert "-n '<thumbprint>' " in bind("contoso.com", "--app", "<thumbprint>").stdout
+
+    def test_what_the_records_show_cannot_end_a_comment(self, bind: Run) -> None:
+        refused = bind("contoso.com", "--verification-id", "ABC123\ntouch here")
+        assert (refused.exit_code, refused.stdout) == (WRONG_USE, "")
+        assert r"'ABC123\ntouch here' is none" in refused.stderr
+
+    def test_in_azure_dns_the_app_has_the_name_before_dns_leads_there(self, bind: Run, names: Names) -> None:
+        names["mta-sts.contoso.com"] = {"CNAME": ["old.example"]}
+        printed = bind("contoso.com", "--dns-group", "zones").stdout.splitlines()
+        assert [line.partition(" -g ")[0] for line in printed] == [
+            "# contoso.com: to do",
+            "az network dns record-set txt add-record",
+            "az functionapp config hostname add",
+            "az network dns record-set cname set-record",
+            "az functionapp config ssl create",
+            "az functionapp config ssl bind",
+        ]
 
     def test_all_domains_of_the_store_in_json(self, bind: Run, store: Store) -> None:
         for domain in ("contoso.com", "xn--bcher-kva.example"):
@@ -123,6 +142,8 @@ class TestRefused:
         ("domain", "records", "says"),
         [
             (_LONG, {}, "65 characters"),
+            (_LONGEST, {}, "259 octets"),
+            ("contoso.com", {"contoso.com": {"SERVFAIL": []}}, "CAA records for mta-sts.contoso.com cannot be asked"),
             ("contoso.com", {"mta-sts.contoso.com": {"A": ["192.0.2.7"]}}, "has addresses in DNS ('192.0.2.7')"),
             ("contoso.com", {"contoso.com": {"CAA": ['0 issue "pki.example"']}}, "from 'pki.example' only"),
             ("contoso.com", {"com": {"CAA": ['0 issue ";"']}}, "from nobody only"),
@@ -156,7 +177,8 @@ class TestRefused:
 
     def test_none_of_it_matters_to_ones_own_certificate(self, bind: Run, names: Names) -> None:
         names[_LONG] = {"CAA": ['0 issue ";"']}
-        assert bind(_LONG, "--thumbprint", _OWN).exit_code == DONE
+        names["contoso.com"] = {"SERVFAIL": []}
+        assert bind(_LONG, "contoso.com", "--thumbprint", _OWN).exit_code == DONE
 
     @pytest.mark.parametrize(
         ("words", "says"),
@@ -200,6 +222,15 @@ class TestRules:
         [problem] = binding("contoso.com", made, self.THERE, room=0).problems
         assert "500 host names" in problem
 
+    def test_a_domain_that_is_refused_takes_no_room(
+        self, bind: Run, names: Names, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("policy_store.cli._binding._MOST_HOSTS", 1)
+        names["contoso.com"] = {"CAA": ['0 issue ";"']}
+        refused = bind("contoso.com", "fabrikam.example", "litware.example")
+        assert "litware.example was not bound: contoso-sts has 1 host names" in refused.stderr
+        assert "# fabrikam.example: to do" in refused.stdout
+
     def test_what_is_done_is_not_done_again(self) -> None:
         issued = {"name": "mta-sts.contoso.com", "thumbprint": _FREE}
         bound = self.made(issued, **{"mta-sts.contoso.com": _FREE})
@@ -208,9 +239,21 @@ class TestRules:
         assert step.words[2:4] == ("ssl", "bind")
         assert _FREE in step.words
 
-    def test_a_free_certificate_may_take_the_place_of_ones_own(self) -> None:
-        steps = binding("contoso.com", self.made(**{"mta-sts.contoso.com": _OWN}), self.THERE, room=0).steps
-        assert [step.words[2:4] for step in steps] == [("ssl", "create"), ("ssl", "bind")]
+    def test_ones_own_certificate_stays_until_another_is_named(self) -> None:
+        own = self.made(**{"mta-sts.contoso.com": _OWN})
+        assert not binding("contoso.com", own, self.THERE, room=0).steps
+        [step] = binding("contoso.com", own, self.THERE, thumbprint=_FREE, room=0).steps
+        assert _FREE in step.words
+
+    def test_dns_leads_last_to_a_certificate_that_is_there(self) -> None:
+        issued = self.made({"name": "mta-sts.contoso.com", "thumbprint": _FREE}, **{"mta-sts.contoso.com": None})
+        todo = binding("contoso.com", issued, HostDns(cname="old.example"), room=0)
+        assert (todo.before, [record.type for record in todo.after]) == ((), ["CNAME"])
+
+    def test_what_is_bound_is_not_called_done_while_dns_does_not_answer(self) -> None:
+        bound = self.made(**{"mta-sts.contoso.com": _FREE})
+        [problem] = binding("contoso.com", bound, HostDns(error="no answer in time"), room=0).problems
+        assert "no answer in time" in problem
 
     def test_a_free_certificate_of_the_portal_has_another_name(self) -> None:
         """Its canonical name says what it is for; on Flex Consumption the answer has it one level deeper."""
@@ -237,6 +280,9 @@ class TestRules:
             ("ssl", "delete"),
             ("hostname", "delete"),
         ]
+        shared = {**issued, "hostNames": ["mta-sts.contoso.com", "mta-sts.fabrikam.com"]}
+        other = unbinding("contoso.com", self.made(shared, **{"mta-sts.contoso.com": _FREE}), gone, force=False)
+        assert [step.words[2:4] for step in other.steps] == [("ssl", "unbind"), ("hostname", "delete")]
 
     @pytest.mark.parametrize(
         ("dns", "says"),
@@ -259,7 +305,20 @@ class TestRules:
         assert not todo.problems
         assert [record.name for record in todo.obsolete] == ["asuid.mta-sts.contoso.com"]
 
-    @pytest.mark.parametrize("answer", [None, [], {"properties": {"defaultHostName": "x"}}, {"defaultHostName": 1}])
+    def test_an_app_without_host_names_may_have_null_for_them(self) -> None:
+        site = {"defaultHostName": _APP_HOST, "customDomainVerificationId": "ABC123", "hostNameSslStates": None}
+        assert not App.read("contoso-sts", "mta-sts", site).bound
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            None,
+            [],
+            {"properties": {"defaultHostName": "x"}},
+            {"defaultHostName": 1},
+            {"defaultHostName": _APP_HOST, "customDomainVerificationId": "ABC123\n"},
+        ],
+    )
     def test_another_answer_of_az_is_an_error(self, answer: object) -> None:
         with pytest.raises(ValueError, match="what az answers lacks"):
             App.read("contoso-sts", "mta-sts", answer)

@@ -41,7 +41,7 @@ class Azure:
     """One app and its zones in Azure DNS.
 
     `names` is what DNS shows, which a name server is to answer from. A certificate is shown only after it was asked for
-    `looks_before_issued` times, and none is issued for the host `busy`.
+    `looks_before_issued` times, and none is issued for the host `busy`. Another app has the host name `taken`.
     """
 
     names: Names
@@ -51,10 +51,11 @@ class Azure:
     writes: list[str] = field(default_factory=list)
     looks_before_issued: int = 0
     busy: str = ""
+    taken: str = ""
 
     def reset(self, plan: str) -> None:
         """Begin anew, with nothing bound and nothing in DNS but the app itself."""
-        self.plan, self.looks_before_issued, self.busy = plan, 0, ""
+        self.plan, self.looks_before_issued, self.busy, self.taken = plan, 0, "", ""
         for held in (self.bound, self.certificates, self.names):
             held.clear()
         self.writes.clear()
@@ -121,6 +122,8 @@ class Azure:
                 return _error(400, f"A TXT record pointing from asuid.{host} to {VERIFICATION_ID} was not found.")
             if "CNAME" not in here and "A" not in here:
                 return _error(400, f"A CNAME record pointing from {host} was not found.")
+            if host == self.taken:
+                return _error(409, f"{host} is on another app already.")
             self.bound.setdefault(host, None)
         if method == "DELETE":
             if self.bound.pop(host, "") is not None:

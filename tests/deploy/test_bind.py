@@ -80,6 +80,22 @@ def test_records_in_azure_dns_are_made_and_waited_for(run: Run, azure: Azure) ->
     assert azure.bound[_HOST]
     [item] = json.loads(done.stdout)
     assert item["status"] == "done"
+    assert not any(item[left] for left in ("records_first", "commands", "records_last"))
+
+
+def test_a_host_name_that_the_app_does_not_get_leaves_dns_as_it_is(run: Run, azure: Azure) -> None:
+    azure.names[_HOST] = {"CNAME": ["old.example"]}
+    azure.taken = _HOST
+    ended = run("bind", "contoso.com", "--run", "--dns-group", "zones")
+    assert ended.exit_code == PROBLEM
+    assert "is on another app already" in ended.stderr
+    assert azure.names[_HOST] == {"CNAME": ["old.example"]}
+
+    azure.taken = ""
+    assert run("bind", "contoso.com", "--run", "--dns-group", "zones").exit_code == DONE
+    assert azure.names[_HOST] == {"CNAME": [APP_HOST]}
+    assert azure.names[f"asuid.{_HOST}"]["TXT"] == [VERIFICATION_ID]
+    assert azure.bound[_HOST]
 
 
 def test_ones_own_certificate_is_bound_before_dns_leads_to_the_app(run: Run, azure: Azure) -> None:
