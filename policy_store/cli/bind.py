@@ -231,11 +231,12 @@ class _Runner:
             for step in todo.steps:
                 self._publish(step.before)
                 self.az.ask(*step.with_thumbprint(self._thumbprint(step.certificate)))
-            self._publish(todo.after)
+            if todo.steps:  # else DNS may lead elsewhere on purpose, as to a proxy
+                self._publish(todo.after)
         except AzFailed as error:
             return _Outcome(todo, "failed", (str(error),))
-        left = replace(todo, steps=(), after=() if self.dns_group else todo.after)
-        return _Outcome(left, "done")
+        published = self.dns_group and todo.steps
+        return _Outcome(replace(todo, steps=(), after=() if published else todo.after), "done")
 
     def _publish(self, records: Sequence[DnsRecord]) -> None:
         """Make the records where the zones are in Azure DNS, and wait until they are seen. Raises AzFailed."""
@@ -266,8 +267,10 @@ class _Runner:
     def _issued(self, show: Sequence[str]) -> str:
         try:
             return str(self.az.ask(*show) or "")
-        except AzFailed:  # it is not there before it is issued
-            return ""
+        except AzFailed as error:
+            if "notfound" in str(error).lower().replace(" ", ""):  # as it is before it is issued
+                return ""
+            raise
 
 
 def _outcomes(todos: Sequence[Todo], runner: _Runner | None) -> Iterator[_Outcome]:
@@ -318,7 +321,7 @@ def _print(outcome: _Outcome, word: str, dns_group: str) -> None:
         for step in todo.steps:
             lines += (*(azure_dns(record, dns_group).text() for record in step.before if dns_group), step.text())
     if outcome.status in ("to do", "done"):
-        if dns_group:
+        if dns_group and todo.steps:
             lines += (azure_dns(record, dns_group).text() for record in todo.after)
         else:
             lines += _record_lines("publish now" if outcome.status == "done" else "publish last", todo.after)

@@ -42,6 +42,7 @@ class Azure:
 
     `names` is what DNS shows, which a name server is to answer from. A certificate is shown only after it was asked for
     `looks_before_issued` times, and none is issued for the host `busy`. Another app has the host name `taken`.
+    While it is `closed`, the operator may not look at a certificate.
     """
 
     names: Names
@@ -52,10 +53,11 @@ class Azure:
     looks_before_issued: int = 0
     busy: str = ""
     taken: str = ""
+    closed: bool = False
 
     def reset(self, plan: str) -> None:
         """Begin anew, with nothing bound and nothing in DNS but the app itself."""
-        self.plan, self.looks_before_issued, self.busy, self.taken = plan, 0, "", ""
+        self.plan, self.looks_before_issued, self.busy, self.taken, self.closed = plan, 0, "", "", False
         for held in (self.bound, self.certificates, self.names):
             held.clear()
         self.writes.clear()
@@ -154,6 +156,8 @@ class Azure:
         listed = [{**one, "properties": one} for one in self.certificates.values()]
         if not name:
             return 200, {"value": listed}
+        if method == "GET" and self.closed:
+            return _error(403, "The operator may not look at certificates.")
         if method == "GET" and self.looks_before_issued:
             self.looks_before_issued -= 1
             return _error(404, f"The certificate {name} was not found.")

@@ -110,6 +110,9 @@ def test_ones_own_certificate_is_bound_before_dns_leads_to_the_app(run: Run, azu
         "# contoso.com: bound",
         f"# publish now: {_HOST}. 300 IN CNAME {APP_HOST}.",
     ]
+    again = run("bind", "contoso.com", "--run", "--dns-group", "zones")
+    assert again.stdout == done.stdout
+    assert azure.names[_HOST] == {"CNAME": ["old.example"]}
 
     assert run("unbind", "contoso.com", "--run").exit_code == DONE
     assert azure.certificates == {"own": own}
@@ -138,6 +141,16 @@ def test_one_domain_that_fails_leaves_the_others_and_goes_on_later(run: Run, azu
     assert run("bind", "contoso.com", "--run").exit_code == DONE
     assert not [write for write in azure.writes if "hostNameBindings" in write]
     assert azure.bound[_HOST]
+
+
+def test_what_az_says_of_a_certificate_is_told_at_once(run: Run, azure: Azure) -> None:
+    """Only that it is not there yet is waited for."""
+    in_dns(azure, _HOST)
+    azure.closed = True
+    ended = run("bind", "contoso.com", "--run")
+    assert ended.exit_code == PROBLEM
+    assert "az functionapp config ssl show says:" in ended.stderr
+    assert "may not look at certificates" in ended.stderr
 
 
 def test_an_app_that_is_not_there_is_said_by_az_itself(run: Run) -> None:
