@@ -18,6 +18,7 @@ PLANTED = [
     "dev/node/node_modules/azurite/package.json",
     "local.settings.json",
     "mta_sts.egg-info/PKG-INFO",
+    "policy_store/.mypy_cache/3.13/x.json",
     "policy_store/__pycache__/x.pyc",
     "policy_store/cli/__pycache__/x.pyc",
     "policy_store/cli/x.py",
