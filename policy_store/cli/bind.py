@@ -123,7 +123,7 @@ def bind(
     verification_id: Annotated[
         str, typer.Option(metavar="ID", help="Without az: what the TXT record shows.", show_default=False)
     ] = "",
-    plan: Annotated[Plan, typer.Option(help="Without az: the app's plan.")] = "dedicated",
+    plan: Annotated[Plan, typer.Option(metavar="dedicated|flex", help="Without az: the app's plan.")] = "dedicated",
     json: JsonOption = False,
     resolver: ResolverOption = "",
     store: StoreOption = "",
