@@ -279,9 +279,9 @@ def unbinding(domain: str, app: App, dns: HostDns, *, force: bool) -> Todo:
     if bound := app.bound[host]:
         words = ("--hostname", host, "--certificate-thumbprint", bound)
         steps.append(Step(app.command("ssl", "unbind", *words)))
-    if issued := app.free_certificate(host):
-        steps.append(Step(app.certificate_command("delete", "--certificate-thumbprint", issued)))
     steps.append(Step(app.command("hostname", "delete", "--hostname", host)))
+    if issued := app.free_certificate(host):  # last, since Azure keeps one that another app still has bound
+        steps.append(Step(app.certificate_command("delete", "--certificate-thumbprint", issued)))
     proof, cname = records_to_bind(domain, app_host=app.host, verification_id=app.verification_id)
     there = {proof: app.verification_id in dns.proofs, cname: dns.cname == app.host}
     obsolete = tuple(record for record, is_there in there.items() if is_there)

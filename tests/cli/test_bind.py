@@ -277,8 +277,8 @@ class TestRules:
         free = unbinding("contoso.com", self.made(issued, **{"mta-sts.contoso.com": _FREE}), gone, force=False)
         assert [step.words[2:4] for step in free.steps] == [
             ("ssl", "unbind"),
-            ("ssl", "delete"),
             ("hostname", "delete"),
+            ("ssl", "delete"),
         ]
         shared = {**issued, "hostNames": ["mta-sts.contoso.com", "mta-sts.fabrikam.com"]}
         other = unbinding("contoso.com", self.made(shared, **{"mta-sts.contoso.com": _FREE}), gone, force=False)
