@@ -148,6 +148,11 @@ def read_domain(text: str) -> str:
         raise CommandError(f"{error}.") from error
 
 
+def read_domains(texts: Iterable[str]) -> list[str]:
+    """The policy domains that a person typed, each once and in their order. Raises CommandError."""
+    return list(dict.fromkeys(map(read_domain, texts)))
+
+
 def printer() -> Console:
     """Standard output: coloured on a terminal only, 80 columns where nothing says how wide it is."""
     return Console(highlight=False, soft_wrap=False)

@@ -36,6 +36,7 @@ from policy_store.cli._command import (
     print_json,
     progress,
     read_domain,
+    read_domains,
 )
 from policy_store.cli._lookup import Lookup
 from policy_store.cli._pool import concurrently
@@ -143,11 +144,12 @@ def bind(
         raise CommandError("--app-host and --verification-id go together.")
     if verification_id and not re.fullmatch(VERIFICATION_ID, verification_id):
         raise CommandError(f"--verification-id {quoted(verification_id)} is none: it has letters and digits only.")
-    names = _names(domains or ()) if domains else domains_with_rows(open_store(store))
-    if app_host and not run:
+    names = read_domains(domains) if domains else domains_with_rows(open_store(store))
+    az = None if app_host and not run else Az()
+    if az is None:
         found = App(app_name, group, read_domain(app_host), verification_id, plan)
     else:
-        found = _read_app(Az(), app_name, group)
+        found = _read_app(az, app_name, group)
     zone = read_domain(zone) if zone else ""
     lookup = Lookup(resolver).resolver
     todos, room = [], found.room
@@ -155,7 +157,7 @@ def bind(
         todo = binding(name, found, dns, thumbprint=thumbprint, zone=zone, room=room)
         todos.append(todo)
         room -= policy_host(name) not in found.bound and not todo.problems
-    _tell(_outcomes(todos, _Runner(Az(), lookup, dns_group) if run else None), "bound", dns_group, json=json)
+    _tell(_outcomes(todos, _Runner(az, lookup, dns_group) if run and az else None), "bound", dns_group, json=json)
 
 
 @app.command()
@@ -174,12 +176,8 @@ def unbind(
     """
     az, lookup = Az(), Lookup(resolver).resolver
     found = _read_app(az, app_name, group)
-    todos = [unbinding(name, found, dns, force=force) for name, dns in _look_up(lookup, _names(domains))]
+    todos = [unbinding(name, found, dns, force=force) for name, dns in _look_up(lookup, read_domains(domains))]
     _tell(_outcomes(todos, _Runner(az, lookup) if run else None), "unbound", json=json)
-
-
-def _names(domains: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(map(read_domain, domains)))
 
 
 def _read_app(az: Az, name: str, group: str) -> App:

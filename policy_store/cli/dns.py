@@ -28,6 +28,7 @@ from policy_store.cli._command import (
     printer,
     progress,
     read_domain,
+    read_domains,
 )
 from policy_store.cli._lookup import HTTPS_PORT, Lookup
 from policy_store.cli._write import read_entry, shown_due
@@ -143,7 +144,7 @@ def dns(
         _read_rua(rua or ()),
         read_domain(delegate) if delegate else "",
     )
-    names = list(dict.fromkeys(read_domain(domain) for domain in domains or ()))
+    names = read_domains(domains or ())
     tables = open_store(store)
     if check:
         checker = _checker(resolver, https_port, ca_file, tables)

@@ -8,7 +8,7 @@ import typer
 from rich.text import Text
 
 from policy_store.cli._change import attempt, tell
-from policy_store.cli._command import PROBLEM, CommandError, StoreOption, app, open_store, read_domain
+from policy_store.cli._command import PROBLEM, CommandError, StoreOption, app, open_store, read_domains
 from policy_store.cli._pool import ordered
 from policy_store.cli._site_files import CNAME, POLICY_PATH, SiteHost, site_files
 from policy_store.cli._targets import whole
@@ -29,7 +29,7 @@ def site(
 
     Example: mta-sts site contoso.com fabrikam.com --out sites
     """
-    names = list(dict.fromkeys(read_domain(domain) for domain in domains))
+    names = read_domains(domains)
     tables = open_store(store)
 
     def write(name: str) -> Sequence[Text] | None:

@@ -15,6 +15,7 @@ _ROOT = Path(__file__).parents[2]
 _FOLDER = _ROOT / ".venv-azure-cli" / "bin"
 
 type Parse = Callable[[Sequence[Sequence[str]]], list[str | None]]
+type SignedIn = tuple[Azure, DnsServer, dict[str, str]]
 
 
 @pytest.fixture(scope="session")
@@ -45,9 +46,7 @@ def parse(az_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Parse:
 
 
 @pytest.fixture(scope="session")
-def signed_in(
-    az_folder: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Azure, DnsServer, dict[str, str]]]:
+def signed_in(az_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SignedIn]:
     """An Azure on loopback, DNS as it shows it, and the environment in which `az` is signed in there."""
     folder = tmp_path_factory.mktemp("azure")
     names: Names = {}

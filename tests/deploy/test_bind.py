@@ -8,15 +8,15 @@ from typer.testing import CliRunner
 from policy_store.cli import app, bind
 from policy_store.cli._command import DONE, PROBLEM, UNREACHABLE
 from tests.cli.conftest import Run
+from tests.deploy.conftest import SignedIn
 from tests.deploy.resource_manager import APP, APP_HOST, GROUP, VERIFICATION_ID, Azure
-from tests.dns_server import DnsServer
 
 _HOST = "mta-sts.contoso.com"
 _PLANS = ["dedicated", "flex"]
 
 
 @pytest.fixture
-def azure(signed_in: tuple[Azure, DnsServer, dict[str, str]], monkeypatch: pytest.MonkeyPatch) -> Azure:
+def azure(signed_in: SignedIn, monkeypatch: pytest.MonkeyPatch) -> Azure:
     """An Azure with nothing bound, which the command reaches through `az`."""
     found, _, environment = signed_in
     for name, value in environment.items():
@@ -27,7 +27,7 @@ def azure(signed_in: tuple[Azure, DnsServer, dict[str, str]], monkeypatch: pytes
 
 
 @pytest.fixture
-def run(azure: Azure, signed_in: tuple[Azure, DnsServer, dict[str, str]]) -> Run:
+def run(azure: Azure, signed_in: SignedIn) -> Run:
     """Run a command for the app."""
     resolver = f"127.0.0.1:{signed_in[1].port}"
 

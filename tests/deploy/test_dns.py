@@ -6,10 +6,8 @@ import subprocess
 import pytest
 
 from policy_store.dns_records import DnsRecord, records_to_publish
+from tests.deploy.conftest import SignedIn
 from tests.deploy.resource_manager import APP_HOST, Azure
-from tests.dns_server import DnsServer
-
-type SignedIn = tuple[Azure, DnsServer, dict[str, str]]
 
 
 @pytest.fixture
