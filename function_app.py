@@ -16,14 +16,14 @@ import azure.functions as func
 
 from policy_store import __version__
 from policy_store.audit import Auditor
-from policy_store.connection import open_table
-from policy_store.history import TABLE as HISTORY_TABLE
-from policy_store.history import History
 from policy_store.names import policy_domain, quoted
 from policy_store.policy import Policy
 from policy_store.serving import READ_THREADS, RETRY_AFTER, Served, Serving
 from policy_store.settings import Settings, SettingsError
-from policy_store.table import PolicyTable
+from policy_store.tables.connection import open_table
+from policy_store.tables.history import TABLE as HISTORY_TABLE
+from policy_store.tables.history import History
+from policy_store.tables.policies import PolicyTable
 
 _AUDIT_SECONDS = 240  # the next one is due a minute later
 

@@ -19,13 +19,14 @@ from azure.data.tables import TableClient
 from bench.common import Child, Figure, milliseconds, progress, ratio
 from dev.azurite import Azurite
 from policy_store.audit import audit
-from policy_store.connection import open_table
-from policy_store.history import TABLE as HISTORY_TABLE
-from policy_store.history import History, walk
 from policy_store.policy import Policy
-from policy_store.row import ROW_KEY
 from policy_store.settings import Settings
-from policy_store.table import TABLE, PolicyTable
+from policy_store.tables.connection import open_table
+from policy_store.tables.entry import walk
+from policy_store.tables.history import TABLE as HISTORY_TABLE
+from policy_store.tables.history import History
+from policy_store.tables.policies import TABLE, PolicyTable
+from policy_store.tables.row import ROW_KEY
 
 _TIMED, _FEW, _MANY = 20_000, 5_000, 50_000
 _ROUNDS = 9

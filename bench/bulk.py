@@ -10,8 +10,8 @@ from azure.data.tables import TableServiceClient
 from bench.command import Run, run
 from bench.common import Figure, count, milliseconds, progress, ratio
 from dev.azurite import Azurite
-from policy_store.history import TABLE as HISTORY_TABLE
-from policy_store.table import TABLE
+from policy_store.tables.history import TABLE as HISTORY_TABLE
+from policy_store.tables.policies import TABLE
 
 _FEW, _MANY = 500, 5_000
 

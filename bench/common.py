@@ -17,9 +17,9 @@ from typing import Any, Literal, Self
 
 from azure.data.tables import TableClient
 
-from policy_store.history import TABLE as HISTORY_TABLE
-from policy_store.row import ROW_KEY
-from policy_store.table import TABLE
+from policy_store.tables.history import TABLE as HISTORY_TABLE
+from policy_store.tables.policies import TABLE
+from policy_store.tables.row import ROW_KEY
 
 ROOT = Path(__file__).parent.parent
 BASELINES = Path(__file__).parent / "baselines"

@@ -19,8 +19,8 @@ from bench.worker_process import invocation
 from dev.azurite import Azurite
 from dev.host import log_to_stderr
 from dev.worker import Worker
-from policy_store.row import ROW_KEY
-from policy_store.table import TABLE
+from policy_store.tables.policies import TABLE
+from policy_store.tables.row import ROW_KEY
 
 _ROUNDS = 15
 _EACH = 40  # reads of each kind and side in a round

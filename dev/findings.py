@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
 
-from policy_store import lint
-from policy_store.lint import SEVERITIES, Rule
-from policy_store.sender import _rules as checker
+from policy_store.lint import findings as lint
+from policy_store.lint.findings import SEVERITIES, Rule
+from policy_store.sender import rules as checker
 
 PAGE = Path(__file__).parent.parent / "docs" / "findings.md"
 _LINT = """# What lint finds

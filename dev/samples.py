@@ -5,11 +5,11 @@ from pathlib import Path
 
 from azure.data.tables import TableServiceClient
 
-from policy_store.history import TABLE as HISTORY_TABLE
-from policy_store.history import History
 from policy_store.policy import Policy
-from policy_store.table import TABLE as POLICY_TABLE
-from policy_store.table import PolicyTable
+from policy_store.tables.history import TABLE as HISTORY_TABLE
+from policy_store.tables.history import History
+from policy_store.tables.policies import TABLE as POLICY_TABLE
+from policy_store.tables.policies import PolicyTable
 
 _SAMPLES = Path(__file__).parent / "sample_policies.json"
 

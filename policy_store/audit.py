@@ -13,10 +13,11 @@ from typing import Annotated, Literal
 from azure.core.exceptions import AzureError
 from pydantic import BaseModel, ConfigDict, Field
 
-from policy_store.history import Entry, History, walk
 from policy_store.names import quoted
-from policy_store.row import InvalidRow, Row
-from policy_store.table import PolicyTable
+from policy_store.tables.entry import Entry, walk
+from policy_store.tables.history import History
+from policy_store.tables.policies import PolicyTable
+from policy_store.tables.row import InvalidRow, Row
 
 REMEMBERED = 20_000  # problems whose logging a worker remembers
 

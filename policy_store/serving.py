@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal, NamedTuple
 
-from policy_store.history import History, key_of
 from policy_store.policy import Policy, PolicySyntaxError
-from policy_store.row import InvalidRow
-from policy_store.table import PolicyTable
+from policy_store.tables.history import History, key_of
+from policy_store.tables.policies import PolicyTable
+from policy_store.tables.row import InvalidRow
 
 type Outcome = Literal["fresh", "read", "stale", "last-good", "unknown", "unavailable"]
 

@@ -12,8 +12,8 @@ from azure.data.tables import TableClient
 from hypothesis import HealthCheck, settings
 
 from dev.azurite import Azurite
-from policy_store.history import History
-from policy_store.table import PolicyTable
+from policy_store.tables.history import History
+from policy_store.tables.policies import PolicyTable
 
 _DATA = Path(__file__).parent / "data"
 _numbers = count(1)

@@ -23,10 +23,11 @@ from dev.azurite import Azurite
 from dev.worker import Worker
 from policy_store import audit as audit_module
 from policy_store.audit import Auditor, AuditProblem, AuditReport, audit
-from policy_store.history import TABLE as HISTORY_TABLE
-from policy_store.history import History, key_of, walk
 from policy_store.policy import Policy
-from policy_store.table import TABLE, PolicyTable
+from policy_store.tables.entry import walk
+from policy_store.tables.history import TABLE as HISTORY_TABLE
+from policy_store.tables.history import History, key_of
+from policy_store.tables.policies import TABLE, PolicyTable
 from tests.loopback import LoopbackServer
 
 _ROOT = Path(__file__).parents[1]

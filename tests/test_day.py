@@ -13,8 +13,8 @@ import pytest
 from azure.data.tables import TableClient
 from typer.testing import Result
 
-from policy_store.cli import _command
-from policy_store.cli._command import Store
+from policy_store.cli import command
+from policy_store.cli.command import Store
 from policy_store.policy import Policy
 from tests.cli.conftest import Run, run, store, tables
 from tests.end_to_end.senders.names import DnsServer
@@ -58,7 +58,7 @@ class Day:
     def wait(self, **words: float) -> None:
         """Let the commands' clock show so much later than now, when rows and revisions get their times."""
         time = datetime.now(UTC) + timedelta(**words)
-        self.monkeypatch.setattr(_command, "now", lambda: time)
+        self.monkeypatch.setattr(command, "now", lambda: time)
 
     def publish(self, *domains: str) -> None:
         """Put the TXT records that the command asks for into DNS: of these domains, or of all."""

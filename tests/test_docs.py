@@ -16,7 +16,7 @@ from typer.main import get_command
 
 from dev.azurite import Azurite
 from policy_store.cli import app
-from policy_store.cli._command import Store
+from policy_store.cli.command import Store
 from policy_store.policy import Policy
 from tests.cli.conftest import Run, run, store, tables
 from tests.doc_lines import commands, words

@@ -9,9 +9,10 @@ import pytest
 from azure.data.tables import TableClient
 
 import function_app
-from policy_store.history import History, walk
 from policy_store.settings import Settings
-from policy_store.table import PolicyTable
+from policy_store.tables.entry import walk
+from policy_store.tables.history import History
+from policy_store.tables.policies import PolicyTable
 
 _ROOT = Path(__file__).parents[1]
 _PAGE = " ".join((_ROOT / "docs" / "costs.md").read_text(encoding="utf-8").split())

@@ -14,8 +14,8 @@ from typer.main import get_command
 
 from dev import samples
 from dev.azurite import Azurite
-from policy_store.cli import _command, app
-from policy_store.cli._command import Store
+from policy_store.cli import app, command
+from policy_store.cli.command import Store
 from tests.cli.conftest import Run, run, store, tables
 from tests.end_to_end.senders.names import DnsServer
 
@@ -74,7 +74,7 @@ def _options() -> dict[str, set[str]]:
 def samples_loaded(store: Store, azurite: Azurite, monkeypatch: pytest.MonkeyPatch) -> Store:
     """The store of a fresh `make run`, two minutes after it: every worker serves the samples."""
     samples.load(azurite.connection_string)
-    monkeypatch.setattr(_command, "now", lambda: datetime.now(UTC) + timedelta(minutes=2))
+    monkeypatch.setattr(command, "now", lambda: datetime.now(UTC) + timedelta(minutes=2))
     monkeypatch.delenv("POLICY_STORE")
     return store
 

@@ -12,13 +12,13 @@ from azure.data.tables import TableClient, UpdateMode
 
 from dev.azurite import Azurite
 from policy_store import serving as serving_module
-from policy_store.connection import open_table
-from policy_store.history import History
 from policy_store.policy import Policy
-from policy_store.row import Row
 from policy_store.serving import Health, Outcome, Served, Serving
 from policy_store.settings import Settings
-from policy_store.table import PolicyTable
+from policy_store.tables.connection import open_table
+from policy_store.tables.history import History
+from policy_store.tables.policies import PolicyTable
+from policy_store.tables.row import Row
 
 _POLICY = Policy(mode="testing", mx=("mx.example.net",), max_age=86400)
 _EDITED = Policy(mode="enforce", mx=("mx.example.net",), max_age=86400)

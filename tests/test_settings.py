@@ -3,8 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from policy_store.connection import open_table
 from policy_store.settings import Settings, SettingsError
+from policy_store.tables.connection import open_table
 
 _SECRET = "c2VjcmV0c2VjcmV0"
 _CONNECTION = f"DefaultEndpointsProtocol=https;AccountName=contoso;AccountKey={_SECRET};"

@@ -5,7 +5,7 @@ from pydantic import Field
 
 from policy_store.audit import AuditProblem, AuditReport
 from policy_store.audit import audit as see_to
-from policy_store.cli._command import (
+from policy_store.cli.command import (
     PROBLEM,
     JsonOption,
     StoreOption,
@@ -16,7 +16,7 @@ from policy_store.cli._command import (
     print_table,
     progress,
 )
-from policy_store.history import walk
+from policy_store.tables.entry import walk
 
 
 class AuditResult(AuditReport):

@@ -11,8 +11,8 @@ from typing import Annotated, Literal, Self
 import typer
 from pydantic import BaseModel, ConfigDict, Field
 
-from policy_store.cli._az import Az, AzFailed
-from policy_store.cli._binding import (
+from policy_store.azure.az import Az, AzFailed
+from policy_store.azure.binding import (
     VERIFICATION_ID,
     App,
     HostDns,
@@ -23,7 +23,8 @@ from policy_store.cli._binding import (
     look_up,
     unbinding,
 )
-from policy_store.cli._command import (
+from policy_store.changes.write import domains_with_rows
+from policy_store.cli.command import (
     PROBLEM,
     UNREACHABLE,
     CommandError,
@@ -38,13 +39,12 @@ from policy_store.cli._command import (
     read_domain,
     read_domains,
 )
-from policy_store.cli._lookup import Lookup
-from policy_store.cli._pool import concurrently
-from policy_store.cli._write import domains_with_rows
 from policy_store.cli.dns import DnsItem
 from policy_store.dns_records import DnsRecord
 from policy_store.names import policy_host, quoted
+from policy_store.pool import concurrently
 from policy_store.sender.dns import LookupFailed, Resolver
+from policy_store.sender.lookup import Lookup
 
 _AT_ONCE = 50  # domains, each with a few questions to DNS
 _PAUSE = 10  # seconds between two looks at what takes a while

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from policy_store.cli._command import (
+from policy_store.changes.selection import WhereOption, hold, read_conditions
+from policy_store.cli.command import (
     PROBLEM,
     CommandError,
     DryRunOption,
@@ -18,13 +19,12 @@ from policy_store.cli._command import (
     open_store,
     progress,
 )
-from policy_store.cli._import import Importer, Outcome
-from policy_store.cli._lookup import Lookup
-from policy_store.cli._pool import ordered
-from policy_store.cli._sources import Proposal, proposals
-from policy_store.cli._targets import Target, target_of, write_policies
-from policy_store.cli._where import WhereOption, hold, read_conditions
-from policy_store.row import Row
+from policy_store.exchange.importer import Importer, Outcome
+from policy_store.exchange.sources import Proposal, proposals
+from policy_store.exchange.targets import Target, target_of, write_policies
+from policy_store.pool import ordered
+from policy_store.sender.lookup import Lookup
+from policy_store.tables.row import Row
 
 MxFromDnsOption = Annotated[
     bool, typer.Option("--mx-from-dns", help="Propose the patterns from the MX records where the file has none.")

@@ -16,7 +16,8 @@ from azure.core.exceptions import AzureError
 from rich.padding import Padding
 from rich.text import Text
 
-from policy_store.cli._command import (
+from policy_store.changes.write import domains_with_rows, read_entry, with_row
+from policy_store.cli.command import (
     PROBLEM,
     CommandError,
     JsonOption,
@@ -31,20 +32,19 @@ from policy_store.cli._command import (
     progress,
     read_domain,
 )
-from policy_store.cli._lookup import Lookup
-from policy_store.cli._pool import concurrently
-from policy_store.cli._write import domains_with_rows, read_entry, with_row
 from policy_store.cli.lint import print_findings
-from policy_store.lint import Finding
+from policy_store.lint.findings import Finding
 from policy_store.policy import LARGEST_TEXT
-from policy_store.published import compare, served_word
-from policy_store.row import Row
+from policy_store.pool import concurrently
 from policy_store.sender.facts import Facts
 from policy_store.sender.gather import Network, gather
+from policy_store.sender.lookup import Lookup
+from policy_store.sender.published import compare, served_word
 from policy_store.sender.report import Check, finding, report
 from policy_store.sender.tls import strict_context
 from policy_store.sender.verdict import Word
 from policy_store.settings import SettingsError
+from policy_store.tables.row import Row
 
 _AT_ONCE = 50  # domains, each with a few questions to DNS at a time
 _MINUTE = 60.0

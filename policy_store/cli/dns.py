@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 import typer
 from pydantic import BaseModel, ConfigDict, Field
 
-from policy_store.cli import _command
-from policy_store.cli._command import (
+from policy_store.changes.write import read_entry, shown_due
+from policy_store.cli import command
+from policy_store.cli.command import (
     PROBLEM,
     CommandError,
     JsonOption,
@@ -30,8 +31,6 @@ from policy_store.cli._command import (
     read_domain,
     read_domains,
 )
-from policy_store.cli._lookup import HTTPS_PORT, Lookup
-from policy_store.cli._write import read_entry, shown_due
 from policy_store.dns_records import (
     DnsRecord,
     RecordSyntaxError,
@@ -39,12 +38,13 @@ from policy_store.dns_records import (
     TlsrptRecord,
     records_to_publish,
 )
-from policy_store.history import Entry, walk
-from policy_store.lifecycle import served_everywhere
+from policy_store.life import served_everywhere
 from policy_store.names import InvalidName
+from policy_store.sender.lookup import HTTPS_PORT, Lookup
+from policy_store.tables.entry import Entry, walk
 
 if TYPE_CHECKING:
-    from policy_store.cli._dns_check import DnsChecker  # brings dnspython, which only --check needs
+    from policy_store.sender.dns_check import DnsChecker  # brings dnspython, which only --check needs
 
 _RESOURCE_GROUP = '"$RESOURCE_GROUP"'
 _PLAIN = re.compile(r"[A-Za-z0-9_.-]+")
@@ -151,9 +151,9 @@ def dns(
         _print_checks(checker, _entries(tables, names), len(names) or None, json=json)
         return
     records, problems = _records(tables, names, wanted)
-    latest = max((record.not_before for record in records if record.not_before), default=_command.now())
+    latest = max((record.not_before for record in records if record.not_before), default=command.now())
     if wait:
-        time.sleep(max(0.0, (latest - _command.now()).total_seconds()))
+        time.sleep(max(0.0, (latest - command.now()).total_seconds()))
     if json:
         print_json(map(DnsItem.of, records))
     elif format_ == "table":
@@ -242,7 +242,7 @@ def _print_lines(records: Iterable[DnsRecord], wanted: _Wanted, resource_group: 
 def _from(record: DnsRecord) -> str:
     """From when the record may be published, for people; empty for now."""
     due = record.not_before
-    return shown_due(due) if due and _command.now() < due else ""
+    return shown_due(due) if due and command.now() < due else ""
 
 
 def _print_checks(checker: "DnsChecker", entries: Iterable[Entry], total: int | None, *, json: bool) -> None:
@@ -272,7 +272,7 @@ def _print_checks(checker: "DnsChecker", entries: Iterable[Entry], total: int | 
 
 
 def _checker(resolver: str, port: int, ca_file: str, store: Store) -> "DnsChecker":
-    from policy_store.cli._dns_check import DnsChecker
+    from policy_store.sender.dns_check import DnsChecker
     from policy_store.sender.tls import strict_context
 
     try:

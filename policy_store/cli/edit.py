@@ -6,8 +6,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from policy_store.cli import _command
-from policy_store.cli._change import (
+from policy_store.changes.change import (
     DEFAULT_MAX_AGE,
     DEFAULT_MODE,
     Change,
@@ -18,7 +17,11 @@ from policy_store.cli._change import (
     read_patterns,
     tell,
 )
-from policy_store.cli._command import (
+from policy_store.changes.guard import refuse
+from policy_store.changes.selection import WhereOption, hold, read_conditions
+from policy_store.changes.write import in_force, note_of, read_entry, shown_due, with_row, write
+from policy_store.cli import command
+from policy_store.cli.command import (
     PROBLEM,
     CommandError,
     DomainArgument,
@@ -31,16 +34,13 @@ from policy_store.cli._command import (
     progress,
     read_domain,
 )
-from policy_store.cli._guard import refuse
-from policy_store.cli._lookup import Lookup
-from policy_store.cli._pool import ordered
-from policy_store.cli._where import WhereOption, hold, read_conditions
-from policy_store.cli._write import in_force, note_of, read_entry, shown_due, with_row, write
-from policy_store.history import Entry, walk
-from policy_store.lifecycle import removal_date, retired
+from policy_store.life import removal_date, retired
 from policy_store.names import quoted
 from policy_store.policy import LONGEST_MAX_AGE, MODES, Mode, PolicySyntaxError
-from policy_store.row import InvalidRow, Row
+from policy_store.pool import ordered
+from policy_store.sender.lookup import Lookup
+from policy_store.tables.entry import Entry, walk
+from policy_store.tables.row import InvalidRow, Row
 
 _MODE_HELP = "What senders do: enforce, testing (only report) or none."
 _MAX_AGE_HELP = "How long senders keep the policy."
@@ -214,7 +214,7 @@ def remove(
         due = removal_date(with_row(entry), tables.settings.fresh_seconds)
         if due is None:
             raise CommandError(f"{name} was not removed: retire it first, 'mta-sts retire {name}'.", PROBLEM)
-        if _command.now() < due:
+        if command.now() < due:
             raise CommandError(
                 f"{name} was not removed: senders may hold an older text until {shown_due(due)}, repeat this then.",
                 PROBLEM,

@@ -9,7 +9,7 @@ import typer
 from rich.padding import Padding
 from rich.text import Text
 
-from policy_store.cli._command import (
+from policy_store.cli.command import (
     PROBLEM,
     CommandError,
     JsonOption,
@@ -20,10 +20,11 @@ from policy_store.cli._command import (
     printer,
     read_domain,
 )
-from policy_store.lint import SEVERITIES, Finding, Severity, lint_row, lint_text
+from policy_store.lint.findings import SEVERITIES, Finding, Severity
+from policy_store.lint.linter import lint_row, lint_text
 from policy_store.names import quoted
-from policy_store.row import InvalidRow, Row
-from policy_store.table import PolicyTable
+from policy_store.tables.policies import PolicyTable
+from policy_store.tables.row import InvalidRow, Row
 
 _STYLES: dict[Severity, str] = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 

@@ -11,9 +11,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from policy_store.cli import _command
-from policy_store.cli._change import coloured, difference, find_revision
-from policy_store.cli._command import (
+from policy_store.changes.change import coloured, difference, find_revision
+from policy_store.changes.selection import WhereOption, hold, read_conditions
+from policy_store.changes.write import in_force, note_of, read_entry, shown, with_row
+from policy_store.cli import command
+from policy_store.cli.command import (
     PROBLEM,
     CommandError,
     DomainArgument,
@@ -27,14 +29,12 @@ from policy_store.cli._command import (
     progress,
     read_domain,
 )
-from policy_store.cli._lookup import Lookup
-from policy_store.cli._pool import ordered
-from policy_store.cli._shapes import Difference, PolicyDetails, PolicyState, RevisionItem
-from policy_store.cli._where import WhereOption, hold, read_conditions
-from policy_store.cli._write import in_force, note_of, read_entry, shown, with_row
-from policy_store.history import Entry, walk
-from policy_store.lint import lint_row
-from policy_store.row import InvalidRow, Row
+from policy_store.cli.shapes import Difference, PolicyDetails, PolicyState, RevisionItem
+from policy_store.lint.linter import lint_row
+from policy_store.pool import ordered
+from policy_store.sender.lookup import Lookup
+from policy_store.tables.entry import Entry, walk
+from policy_store.tables.row import InvalidRow, Row
 
 _BATCH = 100  # lines that are laid out at once
 _NOT_RECORDED = "the row was changed by hand and has no id yet: 'mta-sts audit' records it"
@@ -192,7 +192,7 @@ def _problems(entry: Entry) -> Iterator[str]:
 
 def _print_states(states: Iterable[PolicyState], *, dns: bool) -> None:
     """Print the states a batch at a time, so that memory stays flat; problems stand below their domain."""
-    now, console = _command.now(), printer()
+    now, console = command.now(), printer()
     fixed = [("mode", 7), ("age", 7), *([("dns", 14)] if dns else [])]
     flexible = console.width - sum(width + 1 for _, width in fixed) - 2
     columns = [("domain", flexible // 2), ("mx", flexible - flexible // 2), *fixed]
@@ -238,7 +238,7 @@ def _mode(text: str) -> str:
 
 def _age(since: datetime, now: datetime | None = None) -> str:
     """How long ago: `12 d`, `3 h`, `5 min`."""
-    minutes = ((now or _command.now()) - since) // timedelta(minutes=1)
+    minutes = ((now or command.now()) - since) // timedelta(minutes=1)
     if minutes < 60:
         return f"{max(minutes, 0)} min"
     return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // 1440} d"

@@ -7,13 +7,13 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from policy_store.cli._change import attempt, tell
-from policy_store.cli._command import PROBLEM, CommandError, StoreOption, app, open_store, read_domains
-from policy_store.cli._pool import ordered
-from policy_store.cli._site_files import CNAME, POLICY_PATH, SiteHost, site_files
-from policy_store.cli._targets import whole
+from policy_store.changes.change import attempt, tell
+from policy_store.cli.command import PROBLEM, CommandError, StoreOption, app, open_store, read_domains
+from policy_store.exchange.site import CNAME, POLICY_PATH, SiteHost, site_files
+from policy_store.exchange.targets import whole
 from policy_store.policy import Policy, PolicySyntaxError
-from policy_store.row import InvalidRow
+from policy_store.pool import ordered
+from policy_store.tables.row import InvalidRow
 
 
 @app.command()

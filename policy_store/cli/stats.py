@@ -12,7 +12,7 @@ from typing import Annotated, BinaryIO
 import typer
 from pydantic import BaseModel, ConfigDict, Field
 
-from policy_store.cli._command import CommandError, JsonOption, app, print_json, print_table
+from policy_store.cli.command import CommandError, JsonOption, app, print_json, print_table
 from policy_store.log_lines import Answer, NoLog, read_answers
 
 _SLOW = 1000  # milliseconds: the quickest senders give up after 2 seconds, DNS and TLS included

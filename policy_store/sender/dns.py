@@ -11,7 +11,7 @@ import dns.name
 import dns.resolver
 
 from policy_store.names import quoted
-from policy_store.published import TxtState
+from policy_store.sender.published import TxtState
 
 
 class LookupFailed(Exception):

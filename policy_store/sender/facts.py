@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from policy_store.published import TxtState
 from policy_store.sender.dns import MxRecords
+from policy_store.sender.published import TxtState
 from policy_store.sender.smtp import SmtpResult
 from policy_store.sender.tls import TlsSession
 

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 
 from policy_store.names import policy_host
 from policy_store.policy import LARGEST_TEXT
-from policy_store.published import TxtState
 from policy_store.sender.dns import LookupFailed, MxHost, MxRecords, Resolver, sts_state
 from policy_store.sender.facts import Facts, Fetched, MxFacts, PolicyHost
 from policy_store.sender.https import connects, fetch
+from policy_store.sender.published import TxtState
 from policy_store.sender.smtp import SmtpResult, probe
 from policy_store.sender.verdict import has_policy_id
 

@@ -8,11 +8,12 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from policy_store.dns_records import RecordSyntaxError, StsRecord, TlsrptRecord, sts_records, tlsrpt_records
-from policy_store.lint import SEVERITIES, Finding, lint_text
+from policy_store.lint.findings import SEVERITIES, Finding
+from policy_store.lint.linter import lint_text
 from policy_store.names import policy_host, quoted
 from policy_store.policy import Policy
-from policy_store.sender._rules import RULES
 from policy_store.sender.facts import Facts, MxFacts
+from policy_store.sender.rules import RULES
 from policy_store.sender.smtp import SmtpResult
 from policy_store.sender.tls import TlsResultType, TlsSession
 from policy_store.sender.verdict import Word, has_policy_id, judge, readings_of

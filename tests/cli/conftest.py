@@ -10,9 +10,9 @@ from typer.testing import CliRunner, Result
 
 from dev.azurite import Azurite
 from policy_store.cli import app
-from policy_store.cli._command import Store, open_store
-from policy_store.history import TABLE as HISTORY_TABLE
-from policy_store.table import TABLE as POLICY_TABLE
+from policy_store.cli.command import Store, open_store
+from policy_store.tables.history import TABLE as HISTORY_TABLE
+from policy_store.tables.policies import TABLE as POLICY_TABLE
 
 type Run = Callable[..., Result]
 

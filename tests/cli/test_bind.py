@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import pytest
 from typer.testing import CliRunner
 
+from policy_store.azure.binding import App, HostDns, binding, unbinding
 from policy_store.cli import app
-from policy_store.cli._binding import App, HostDns, binding, unbinding
-from policy_store.cli._command import DONE, PROBLEM, UNREACHABLE, WRONG_USE, Store
+from policy_store.cli.command import DONE, PROBLEM, UNREACHABLE, WRONG_USE, Store
 from policy_store.policy import Policy
 from tests.cli.conftest import Run
 from tests.dns_server import DnsServer
@@ -225,7 +225,7 @@ class TestRules:
     def test_a_domain_that_is_refused_takes_no_room(
         self, bind: Run, names: Names, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("policy_store.cli._binding._MOST_HOSTS", 1)
+        monkeypatch.setattr("policy_store.azure.binding._MOST_HOSTS", 1)
         names["contoso.com"] = {"CAA": ['0 issue ";"']}
         refused = bind("contoso.com", "fabrikam.example", "litware.example")
         assert "litware.example was not bound: contoso-sts has 1 host names" in refused.stderr

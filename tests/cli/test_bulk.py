@@ -17,13 +17,13 @@ from azure.data.tables import TableClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policy_store.cli._command import Store
-from policy_store.cli._sources import proposals
-from policy_store.cli._targets import Target, write_policies
-from policy_store.history import History, Revision
+from policy_store.cli.command import Store
+from policy_store.exchange.sources import proposals
+from policy_store.exchange.targets import Target, write_policies
 from policy_store.policy import Policy
-from policy_store.row import Row
-from policy_store.table import PolicyTable
+from policy_store.tables.history import History, Revision
+from policy_store.tables.policies import PolicyTable
+from policy_store.tables.row import Row
 from tests.cli.conftest import Run
 from tests.strategies import policies as any_policy
 

@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 
 from dev.schema import FILE, schema
 from policy_store.cli import app
-from policy_store.cli._command import DONE, PROBLEM, UNREACHABLE, WRONG_USE, Store
+from policy_store.cli.command import DONE, PROBLEM, UNREACHABLE, WRONG_USE, Store
 from policy_store.policy import Policy
 from tests.lab.name_server import NameServer
 from tests.lab.situation import MxHost, PolicyHost, Situation, Values

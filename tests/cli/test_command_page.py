@@ -10,15 +10,15 @@ import typer
 from pydantic import BaseModel
 
 from policy_store.audit import AuditProblem
+from policy_store.changes.plan import Task
 from policy_store.cli import app
-from policy_store.cli._dns_check import DnsCheck
-from policy_store.cli._shapes import Difference, PolicyDetails, PolicyState, RevisionItem
 from policy_store.cli.audit import AuditResult
 from policy_store.cli.bind import Binding
 from policy_store.cli.dns import DnsItem
+from policy_store.cli.shapes import Difference, PolicyDetails, PolicyState, RevisionItem
 from policy_store.cli.stats import FetchCount, LastGood, OldVersion, SlowAnswers, Stats, UnknownHost
-from policy_store.lint import Finding
-from policy_store.plan import Task
+from policy_store.lint.findings import Finding
+from policy_store.sender.dns_check import DnsCheck
 from policy_store.sender.report import Check, MxCheck
 
 _PAGE = (Path(__file__).parents[2] / "docs" / "command.md").read_text(encoding="utf-8")

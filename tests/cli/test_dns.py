@@ -15,12 +15,12 @@ import pytest
 import trustme
 from azure.data.tables import TableClient
 
-from policy_store.cli import _command
-from policy_store.cli._command import DONE, PROBLEM, WRONG_USE, Store
+from policy_store.cli import command
+from policy_store.cli.command import DONE, PROBLEM, WRONG_USE, Store
 from policy_store.dns_records import StsRecord
-from policy_store.history import Revision
-from policy_store.lifecycle import served_everywhere
+from policy_store.life import served_everywhere
 from policy_store.policy import Policy
+from policy_store.tables.history import Revision
 from tests.cli.conftest import Run
 from tests.dns_server import DnsServer
 from tests.loopback import LoopbackServer
@@ -35,7 +35,7 @@ _OTHER = Policy(mode="enforce", mx=("mx.example.net",), max_age=604800)
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch) -> None:
     """An hour has passed, so that every worker serves what was written."""
-    monkeypatch.setattr(_command, "now", lambda: datetime.now(UTC) + timedelta(hours=1))
+    monkeypatch.setattr(command, "now", lambda: datetime.now(UTC) + timedelta(hours=1))
 
 
 def add(store: Store, domain: str, *policies: Policy) -> list[Revision]:
@@ -125,7 +125,7 @@ class TestRecords:
     ) -> None:
         [revision] = add(store, "contoso.com", _NEWEST)
         clock = [revision.since]
-        monkeypatch.setattr(_command, "now", lambda: clock[0])
+        monkeypatch.setattr(command, "now", lambda: clock[0])
         monkeypatch.setattr(time, "sleep", lambda seconds: clock.append(clock.pop() + timedelta(seconds=seconds)))
         result = run("dns", "contoso.com", "--format", "zone", "--wait")
         assert clock == [served_everywhere(revision, 60)]

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from azure.data.tables import TableClient
 
-from policy_store.cli import _command
-from policy_store.cli._command import Store
-from policy_store.cli._write import read_entry
+from policy_store.changes.write import read_entry
+from policy_store.cli import command
+from policy_store.cli.command import Store
 from policy_store.policy import Policy
-from policy_store.row import Row
-from policy_store.table import RowChanged
+from policy_store.tables.policies import RowChanged
+from policy_store.tables.row import Row
 from tests.cli.conftest import Run
 
 _MTA_STS = Path(sys.executable).parent / "mta-sts"
@@ -39,7 +39,7 @@ class TestAdd:
         assert done.exit_code == 0, done.output
         row, (revision,) = _row(store, "contoso.com"), store.history.revisions("contoso.com")
         assert row.policy == Policy(mode="testing", mx=("mx1.example.com",), max_age=604800)
-        assert (row.note, revision.note, revision.by) == ("new customer", "new customer", _command.operator())
+        assert (row.note, revision.note, revision.by) == ("new customer", "new customer", command.operator())
         assert revision.text == row.policy.text
         published = re.search(r"publish v=STSv1; id=(\S+); from (.*) UTC on", done.stdout)
         assert published
@@ -293,7 +293,7 @@ class TestRemove:
         done = run("remove", "contoso.com")
         assert done.exit_code == 1
         assert f"until {retired + timedelta(seconds=1209600):%Y-%m-%d}" in done.stderr
-        monkeypatch.setattr(_command, "now", lambda: retired + timedelta(seconds=1209600 + 120))
+        monkeypatch.setattr(command, "now", lambda: retired + timedelta(seconds=1209600 + 120))
         assert run("remove", "contoso.com").exit_code == 0
         assert store.policies.get("contoso.com") is None
         assert len(store.history.revisions("contoso.com")) == 2
@@ -311,8 +311,8 @@ class TestRemove:
         def changed(*_: object) -> None:
             raise RowChanged("the row of contoso.com was changed by somebody else: look at it and repeat the edit")
 
-        monkeypatch.setattr(_command, "now", lambda: _row(store, "contoso.com").modified + timedelta(days=30))
-        monkeypatch.setattr("policy_store.table.PolicyTable.delete", changed)
+        monkeypatch.setattr(command, "now", lambda: _row(store, "contoso.com").modified + timedelta(days=30))
+        monkeypatch.setattr("policy_store.tables.policies.PolicyTable.delete", changed)
         done = run("remove", "contoso.com")
         assert done.exit_code == 1
         assert "changed by somebody else" in done.stderr

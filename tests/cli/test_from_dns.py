@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import trustme
 
-from policy_store.cli._command import Store
-from policy_store.cli._lookup import Lookup
+from policy_store.cli.command import Store
 from policy_store.policy import Policy
-from policy_store.row import Row
+from policy_store.sender.lookup import Lookup
+from policy_store.tables.row import Row
 from tests.cli.conftest import Run
 from tests.end_to_end.senders.names import DnsServer, Records
 
@@ -63,7 +63,7 @@ def policy_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
         server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        monkeypatch.setattr("policy_store.cli._lookup.HTTPS_PORT", server.server_address[1])
+        monkeypatch.setattr("policy_store.sender.lookup.HTTPS_PORT", server.server_address[1])
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
         yield
         server.shutdown()

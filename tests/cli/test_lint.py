@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from azure.data.tables import TableClient
 
-from policy_store.lint import Finding
+from policy_store.lint.findings import Finding
 from tests.cli.conftest import Run
 
 _GOOD = {"mode": "testing", "mx": "mx.contoso.com", "max_age": 604800}

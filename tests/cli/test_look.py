@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from azure.data.tables import TableClient
 
-from policy_store.cli._command import Store
-from policy_store.history import Revision
+from policy_store.cli.command import Store
 from policy_store.policy import Policy
+from policy_store.tables.history import Revision
 from tests.cli.conftest import Run
 
 type Tables = tuple[TableClient, TableClient]

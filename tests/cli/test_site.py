@@ -8,9 +8,9 @@ import pytest
 import yaml
 from azure.data.tables import TableClient
 
-from policy_store.cli._command import Store
+from policy_store.cli.command import Store
 from policy_store.policy import Policy
-from policy_store.row import Row
+from policy_store.tables.row import Row
 from tests.cli.conftest import Run
 from tests.cli.static_server import static_server
 from tests.end_to_end.senders.asking import RUNNERS, SenderWorld

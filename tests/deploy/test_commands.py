@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from policy_store.cli._binding import App, HostDns, Step, azure_dns, binding, unbinding
+from policy_store.azure.binding import App, HostDns, Step, azure_dns, binding, unbinding
 from policy_store.dns_records import records_to_bind, records_to_publish
 from tests.deploy.conftest import Parse
 from tests.doc_lines import commands, words

@@ -16,7 +16,7 @@ from azure.data.tables import TableClient
 from dev import package
 from dev.azurite import Azurite
 from policy_store.policy import Policy
-from policy_store.table import PolicyTable
+from policy_store.tables.policies import PolicyTable
 from tests.cli.conftest import tables
 from tests.dev import answer_and_tell
 
@@ -65,7 +65,11 @@ def ask(deployed: Deployed, azurite: Azurite, tables: tuple[TableClient, TableCl
 
 def test_the_zip_holds_the_app_and_nothing_else(deployed: Deployed) -> None:
     """It is made from what lies in the folder, with what git ignores: so is the one that publish sends."""
-    modules = {f"policy_store/{module.name}" for module in (_ROOT / "policy_store").glob("*.py")}
+    modules = {
+        module.relative_to(_ROOT).as_posix()
+        for folder in ("policy_store", "policy_store/tables")
+        for module in (_ROOT / folder).glob("*.py")
+    }
     with zipfile.ZipFile(deployed.archive) as archive:
         entries = archive.infolist()
         assert {entry.filename for entry in entries} == {"function_app.py", "host.json", "requirements.txt", *modules}

@@ -17,8 +17,8 @@ from azure.data.tables import TableClient, UpdateMode
 
 from dev import samples
 from dev.azurite import Azurite
-from policy_store.history import TABLE as HISTORY_TABLE
-from policy_store.table import TABLE as POLICY_TABLE
+from policy_store.tables.history import TABLE as HISTORY_TABLE
+from policy_store.tables.policies import TABLE as POLICY_TABLE
 
 _ROOT = Path(__file__).parents[2]
 _SECONDS_TO_STOP = 10

@@ -8,8 +8,8 @@ import pytest
 from azure.data.tables import TableClient
 
 from dev.azurite import Azurite
-from policy_store.history import History
-from policy_store.table import PolicyTable
+from policy_store.tables.history import History
+from policy_store.tables.policies import PolicyTable
 from tests.end_to_end.conftest import HostProcess, wait_for, write_row
 from tests.end_to_end.faults import FaultProxy
 

@@ -10,7 +10,7 @@ import pytest
 from azure.data.tables import TableClient
 
 from dev.azurite import Azurite
-from policy_store.history import TABLE, History
+from policy_store.tables.history import TABLE, History
 from tests.end_to_end.conftest import HostProcess
 from tests.end_to_end.senders.asking import RUNNERS, SenderWorld
 from tests.end_to_end.senders.names import Records

@@ -20,7 +20,7 @@ from typer.main import get_command
 
 from dev.azurite import Azurite
 from policy_store.cli import app
-from policy_store.cli._command import DONE, PROBLEM, Store
+from policy_store.cli.command import DONE, PROBLEM, Store
 from tests.lab.situation import PolicyHost, Situation
 from tests.lab.test_store import put, served, store
 from tests.lab.world import World

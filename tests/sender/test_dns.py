@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from policy_store.published import TxtState
 from policy_store.sender.dns import LookupFailed, MxHost, MxRecords, Resolver, sts_state
+from policy_store.sender.published import TxtState
 from tests.dns_server import DnsServer
 
 _RECORDS: dict[str, dict[str, Any]] = {

@@ -3,9 +3,9 @@
 import pytest
 
 from dev.findings import PAGE, page
-from policy_store import lint
-from policy_store.lint import SEVERITIES, Rule
-from policy_store.sender._rules import HEADINGS, RULES
+from policy_store.lint import findings as lint
+from policy_store.lint.findings import SEVERITIES, Rule
+from policy_store.sender.rules import HEADINGS, RULES
 from tests.cli.test_check import STORE_CODES
 from tests.lab.situation import load
 

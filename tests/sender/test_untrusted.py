@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from postfix_mta_sts_resolver.utils import parse_mta_sts_policy
 
 from policy_store.policy import MODES
-from policy_store.published import TxtState
-from policy_store.sender._rules import RULES
 from policy_store.sender.dns import MxHost, MxRecords
 from policy_store.sender.facts import Facts, FetchCode, Fetched, MxFacts, PolicyHost
 from policy_store.sender.https import fetch
+from policy_store.sender.published import TxtState
 from policy_store.sender.reading import PostfixReading, postfix_reading
 from policy_store.sender.report import report
+from policy_store.sender.rules import RULES
 from policy_store.sender.smtp import SmtpResult, probe
 from policy_store.sender.tls import TlsFailure, TlsSession, strict_context
 

@@ -1,0 +1,1 @@
+"""The app in Azure, through the operator's own Azure CLI."""

@@ -1,0 +1,62 @@
+"""The operator's own Azure CLI: it is asked and told through its command `az`, as whoever is signed in there."""
+
+import json
+import os
+import shutil
+import subprocess
+from itertools import takewhile
+from typing import Any
+
+from policy_store.cli.command import UNREACHABLE, CommandError
+
+_SECONDS = 900  # of one command: a free certificate alone is waited for some minutes
+_QUIET = {"AZURE_CORE_ONLY_SHOW_ERRORS": "true", "AZURE_CORE_NO_COLOR": "true"}
+
+
+class AzFailed(Exception):
+    """A command of the Azure CLI failed; the message is what it says itself."""
+
+
+class Az:
+    """Runs commands of the Azure CLI. Raises CommandError where there is none on this machine."""
+
+    def __init__(self) -> None:
+        self._program = shutil.which("az")
+        if self._program is None:
+            raise CommandError(
+                "There is no Azure CLI (az) on this machine: run this where there is one, as in Azure Cloud Shell, or "
+                "give --app-host, --verification-id and --plan to have the commands printed.",
+                UNREACHABLE,
+            )
+
+    def ask(self, *words: str) -> Any:
+        """What the command `az WORDS` answers, read from its JSON; None where it answers nothing. Raises AzFailed."""
+        command = " ".join(("az", *takewhile(lambda word: not word.startswith("-"), words)))
+        try:
+            done = subprocess.run(  # noqa: S603 - the operator's own program, told in words, without a shell
+                [str(self._program), *words, "-o", "json"],
+                check=False,
+                env={**os.environ, **_QUIET},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=_SECONDS,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise AzFailed(f"{command} was still at work after {_SECONDS} seconds") from error
+        except OSError as error:
+            raise AzFailed(f"{command} cannot be run: {error.strerror}") from error
+        if done.returncode != 0:
+            raise AzFailed(f"{command} says: {_reason(done.stderr)}")
+        try:
+            return json.loads(done.stdout) if done.stdout.strip() else None
+        except ValueError as error:
+            raise AzFailed(f"{command} answered no JSON") from error
+
+
+def _reason(stderr: str) -> str:
+    """What the Azure CLI says of an error, in one line of printable characters."""
+    text = stderr[stderr.find("ERROR:") :].removeprefix("ERROR:") if "ERROR:" in stderr else stderr
+    line = " ".join("".join(mark if mark.isprintable() else " " for mark in text).split())
+    return line[:400] or "nothing"

@@ -1,0 +1,99 @@
+"""What waits for a date or for a person, in all domains: the rules of lifecycle.py applied to what the tables hold.
+
+Pure: entries of both tables and the clock come from the caller.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from policy_store.life import TESTING, cached_until, in_testing_since, new_patterns, removal_date
+from policy_store.tables.entry import Entry
+from policy_store.tables.row import InvalidRow, Row
+
+type Code = Literal[
+    "invalid_row", "unreachable_row", "vanished_row", "unrecorded_edit", "promote", "mx_usable", "mx_drop", "remove"
+]
+
+# Nothing in the tables tells a second MX host from a move that somebody forgot to finish, so the reminder ends.
+MOVE_REMEMBERED = timedelta(days=30)
+
+_BROKEN = ("invalid_row", "unreachable_row", "vanished_row", "unrecorded_edit")
+
+
+class Task(BaseModel):
+    """One thing that waits: until it is due for the date, from then on for a person."""
+
+    model_config = ConfigDict(frozen=True)
+
+    domain: str = Field(description="the policy domain; for a row that no request finds, its PartitionKey as stored")
+    due: datetime = Field(description="when it may be done; for what is overdue, now")
+    what: str = Field(description="what is to be done")
+    waits_for: Literal["date", "person"] = Field(description="`date` until it is due, then `person`")
+    code: Code = Field(description="says what is to be done and stays the same between versions")
+
+
+def plan(entries: Iterable[Entry], *, now: datetime, fresh_seconds: float) -> list[Task]:
+    """The tasks of all domains, the soonest first; of what is due now, that which is broken first."""
+    now = now.astimezone(UTC).replace(microsecond=0)
+    tasks = [task for entry in entries for task in tasks_of(entry, now=now, fresh_seconds=fresh_seconds)]
+    return sorted(tasks, key=lambda task: (task.due, task.code not in _BROKEN, task.domain))
+
+
+def tasks_of(entry: Entry, *, now: datetime, fresh_seconds: float) -> Iterator[Task]:
+    """The tasks of one domain. Dates are told only where the newest revision is what the row says."""
+    for row in entry.unreachable:
+        yield _task(entry, "unreachable_row", now, now, f"no request finds this row: {row}")
+    match entry.row:
+        case InvalidRow() as row:
+            yield _task(entry, "invalid_row", now, now, f"mend the row: {row}")
+        case None if entry.vanished:
+            what = "the row is gone but was not retired: bring it back with 'mta-sts rollback', then retire it"
+            yield _task(entry, "vanished_row", now, now, what)
+        case Row() if not entry.recorded:
+            yield _task(entry, "unrecorded_edit", now, now, "the row was changed by hand: 'mta-sts audit' records it")
+        case Row():
+            yield from _dated(entry, now, fresh_seconds)
+
+
+def _dated(entry: Entry, now: datetime, fresh_seconds: float) -> Iterator[Task]:
+    yield from _promotion(entry, now)
+    yield from _move(entry, now, fresh_seconds)
+    yield from _removal(entry, now, fresh_seconds)
+
+
+def _promotion(entry: Entry, now: datetime) -> Iterator[Task]:
+    """Testing is meant to end after its reports were read: `lifecycle.TESTING`."""
+    since = in_testing_since(entry.revisions)
+    if since is not None:
+        due = since + TESTING
+        yield _task(entry, "promote", due, now, f"in testing since {since:%Y-%m-%d}: read the reports, then promote it")
+
+
+def _move(entry: Entry, now: datetime, fresh_seconds: float) -> Iterator[Task]:
+    """New MX hosts wait until every sender knows them, and old patterns until no older text is held: the rules of
+    `lifecycle.new_patterns` and `lifecycle.drop_refusals`, after RFC 8461 sections 5 and 8.1.
+    """
+    new = new_patterns(entry.revisions, fresh_seconds)
+    for pattern, usable in new.items():
+        if now < usable:
+            yield _task(entry, "mx_usable", usable, now, f"only then may MX records name {pattern}")
+    old = [pattern for pattern in entry.revisions[-1].policy.mx if pattern not in new]
+    expiry = cached_until(entry.revisions, fresh_seconds)
+    if new and old and expiry is not None and now < expiry + MOVE_REMEMBERED:
+        yield _task(entry, "mx_drop", expiry, now, f"if the mail has moved to {', '.join(new)}, drop {', '.join(old)}")
+
+
+def _removal(entry: Entry, now: datetime, fresh_seconds: float) -> Iterator[Task]:
+    """A retired domain's record and row may go when nobody holds an older text (RFC 8461 section 8.3)."""
+    due = removal_date(entry.revisions, fresh_seconds)
+    if due is not None:
+        yield _task(entry, "remove", due, now, "retired: delete the TXT record, then remove the row")
+
+
+def _task(entry: Entry, code: Code, due: datetime, now: datetime, what: str) -> Task:
+    return Task(
+        domain=entry.domain, due=max(due, now), what=what, waits_for="date" if now < due else "person", code=code
+    )

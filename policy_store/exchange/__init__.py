@@ -1,0 +1,1 @@
+"""Policies in and out: files, folders and static sites."""

@@ -1,0 +1,1 @@
+"""What the RFC forbids, what real senders refuse or misinterpret, and advice."""

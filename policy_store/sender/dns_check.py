@@ -1,0 +1,95 @@
+"""What `dns --check` asks of the world: the TXT record of each domain and the text that its policy host serves."""
+
+import asyncio
+import ssl
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from policy_store.changes.write import shown_due, with_row
+from policy_store.cli import command
+from policy_store.dns_records import StsRecord
+from policy_store.life import served_everywhere
+from policy_store.pool import concurrently
+from policy_store.sender.dns import LookupFailed, Resolver, sts_state
+from policy_store.sender.https import FetchFailed, fetch_policy
+from policy_store.sender.published import DnsWord, ServedWord, compare, served_word, with_served
+from policy_store.tables.entry import Entry
+
+_AT_ONCE = 50  # domains, each with a few questions to DNS and one connection
+
+
+class DnsCheck(BaseModel):
+    """What `dns --check` says of a domain."""
+
+    model_config = ConfigDict(frozen=True)
+
+    domain: str = Field(description="the policy domain")
+    status: DnsWord = Field(description="`right`, or what is wrong")
+    id: str | None = Field(description="the id that DNS is to show; null before the first revision")
+    dns_id: str | None = Field(description="the id that DNS shows; null where it shows none")
+    dns_since: datetime | None = Field(description="since when the revision with that id has been in force")
+    cname: str | None = Field(description="where a CNAME at `_mta-sts.` and the domain leads")
+    served: ServedWord = Field(description="the text that the policy host serves, where it can be fetched")
+    detail: str = Field(description="what is wrong and what to do; empty where nothing is")
+
+
+@dataclass(frozen=True, slots=True)
+class DnsChecker:
+    """Checks domains, many at once. The policy hosts are asked at `port`, their certificates checked with `context`."""
+
+    resolver: Resolver
+    context: ssl.SSLContext
+    port: int
+    fresh_seconds: float
+
+    def check_all(self, entries: Iterable[Entry]) -> Iterator[DnsCheck]:
+        """What is to be said of each domain, in the order of `entries`, which are fetched a little ahead."""
+        return concurrently(self.check, entries, _AT_ONCE)
+
+    async def check(self, entry: Entry) -> DnsCheck:
+        """What is to be said of one domain."""
+        revisions = with_row(entry)
+        by_hand = revisions != entry.revisions
+        if by_hand:  # it has no id before it is recorded
+            revisions = (*entry.revisions, replace(revisions[-1], id=""))
+        state, cname, served = await asyncio.gather(
+            sts_state(self.resolver, entry.domain), self._cname(entry.domain), self._fetch(entry.domain)
+        )
+        text: tuple[ServedWord, str] = ("not fetched", "")
+        if isinstance(served, bytes):
+            text = served_word(served, revisions)
+        status = with_served(compare(state, revisions), text)
+        details = [status.detail] if status.detail else []
+        if status.word not in ("right", "not served", "lookup failed") and revisions and not by_hand:
+            due = served_everywhere(revisions[-1], self.fresh_seconds)
+            when = f" from {shown_due(due)} on" if command.now() < due else ""
+            details.append(f"publish '{StsRecord(revisions[-1].id).text}'{when}")
+        if by_hand:
+            details.append("the row was changed by hand and has no id yet: run 'mta-sts audit'")
+        if isinstance(served, FetchFailed):
+            details.append(f"the text was not fetched: {served}")
+        return DnsCheck(
+            domain=entry.domain,
+            status=status.word,
+            id=entry.revisions[-1].id if entry.revisions else None,
+            dns_id=status.id,
+            dns_since=status.revision.since if status.revision else None,
+            cname=cname,
+            served=text[0],
+            detail="; ".join(details),
+        )
+
+    async def _cname(self, domain: str) -> str | None:
+        try:
+            return await self.resolver.cname(f"_mta-sts.{domain}")
+        except LookupFailed:
+            return None  # the TXT record is looked up too, and says so
+
+    async def _fetch(self, domain: str) -> bytes | FetchFailed:
+        try:
+            return await fetch_policy(domain, self.resolver, self.context, port=self.port)
+        except FetchFailed as error:
+            return error

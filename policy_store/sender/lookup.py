@@ -1,0 +1,166 @@
+"""What commands ask of DNS and of the policy host, one domain at a time, from any thread."""
+
+import asyncio
+import ipaddress
+import socket
+import ssl
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from policy_store.cli.command import PROBLEM, CommandError
+from policy_store.dns_records import RecordSyntaxError, StsRecord, propose_patterns, sts_records
+from policy_store.names import InvalidName, policy_host, quoted
+from policy_store.policy import Policy, PolicySyntaxError
+from policy_store.sender.published import DnsWord, TxtState, compare
+from policy_store.tables.history import Revision
+
+if TYPE_CHECKING:
+    from policy_store.sender.dns import Resolver
+    from policy_store.sender.verdict import Word
+
+HTTPS_PORT = 443
+
+_DNS_PORT = 53
+_DNS_SECONDS = 5.0
+_PROBE_SECONDS = 5.0  # of the policy host and of each SMTP step, with a person waiting
+
+
+@dataclass(frozen=True, slots=True)
+class KeptId:
+    """The id to take over for a text, None for a new one, and a sentence with the reason."""
+
+    id: str | None
+    reason: str
+
+
+class Lookup:
+    """Asks the DNS server that `--resolver` names, else the system's. Raises CommandError for what is no address.
+
+    dnspython is imported by the first question, since most commands ask none.
+    """
+
+    def __init__(self, resolver: str = "", timeout: float = _DNS_SECONDS) -> None:
+        self._timeout = timeout
+        self._address: str | None = None
+        self._port = _DNS_PORT
+        if resolver:
+            self._address, self._port = _server(resolver)
+
+    @cached_property
+    def resolver(self) -> "Resolver":
+        """The resolver behind all questions."""
+        from policy_store.sender.dns import Resolver
+
+        return Resolver(self._address, self._port, self._timeout)
+
+    def mx_hosts(self, domain: str) -> tuple[str, ...] | None:
+        """The MX host names of the domain, the most preferred first; None where the lookup failed."""
+        from policy_store.sender.dns import LookupFailed
+
+        try:
+            return tuple(record.host for record in _answer(self.resolver.mx(domain)).hosts)
+        except LookupFailed:
+            return None
+
+    def patterns(self, domain: str) -> tuple[str, ...]:
+        """The patterns to propose for the MX hosts of the domain. Raises CommandError where there is none."""
+        from policy_store.sender.dns import LookupFailed
+
+        try:
+            records = _answer(self.resolver.mx(domain))
+            patterns = propose_patterns(record.host for record in records.hosts)
+        except LookupFailed as error:
+            raise CommandError(
+                f"The MX records of {domain} cannot be looked up: {error}; try again, or give the patterns.", PROBLEM
+            ) from error
+        except InvalidName as error:
+            raise CommandError(f"The MX records of {domain} name no host: {error}.", PROBLEM) from error
+        if not patterns:
+            why = "says that it takes no mail" if records.null else "has no MX record"
+            raise CommandError(f"{domain} {why}: set its MX records first, or give the patterns.", PROBLEM)
+        return patterns
+
+    def status(self, domain: str, revisions: Sequence[Revision]) -> DnsWord:
+        """How the TXT record of the domain stands to its revisions."""
+        return compare(self._txt(domain), revisions).word
+
+    def if_enforced(self, domain: str) -> "Word":
+        """What would become of a message to the domain if its policy were enforced, as a sending server finds out."""
+        from policy_store.sender.gather import Network, gather
+        from policy_store.sender.verdict import judge
+
+        network = Network(
+            self.resolver,
+            self._context,
+            socket.gethostname(),
+            https_seconds=_PROBE_SECONDS,
+            smtp_seconds=_PROBE_SECONDS,
+        )
+        return judge(_answer(gather(domain, network))).if_enforced
+
+    def id_of(self, domain: str, policy: Policy) -> KeptId:
+        """The id that DNS shows, where it stands for this very policy: the one that the policy host serves now.
+
+        A host that serves nothing leaves it to whoever asks for this. A new id is to be had in all other cases.
+        """
+        state = self._txt(domain)
+        if state.error is not None:
+            return KeptId(None, f"a new id, since its TXT record cannot be looked up: {state.error}")
+        records = sts_records(state.records)
+        if len(records) != 1:
+            return KeptId(None, f"a new id, since DNS shows {'two records' if records else 'none'}")
+        try:
+            id_ = StsRecord.parse(records[0]).id
+        except RecordSyntaxError as error:
+            return KeptId(None, f"a new id, since the TXT record is wrong: {error}")
+        served = self._served(domain)
+        if isinstance(served, str):
+            return KeptId(id_, f"keeps the id {id_} of DNS, unchecked: {served}")
+        try:
+            same = Policy.parse(served) == policy
+        except PolicySyntaxError:
+            same = False
+        if not same:
+            return KeptId(None, f"a new id, since {policy_host(domain)} serves another text under the id {id_}")
+        return KeptId(id_, f"keeps the id {id_}")
+
+    def _served(self, domain: str) -> bytes | str:
+        """The text that the policy host serves now, or why it serves none."""
+        from policy_store.sender.https import FetchFailed, fetch_policy
+
+        try:
+            return _answer(fetch_policy(domain, self.resolver, self._context, port=HTTPS_PORT))
+        except FetchFailed as error:
+            return str(error)
+
+    @cached_property
+    def _context(self) -> ssl.SSLContext:
+        from policy_store.sender.tls import strict_context
+
+        return strict_context()
+
+    def _txt(self, domain: str) -> TxtState:
+        from policy_store.sender.dns import sts_state
+
+        return _answer(sts_state(self.resolver, domain))
+
+
+def _answer[T](question: Coroutine[Any, Any, T]) -> T:
+    """The answer, waited for in a loop of this thread's own."""
+    return asyncio.run(question)
+
+
+def _server(text: str) -> tuple[str, int]:
+    """The address and port in `ADDRESS[:PORT]`, an IPv6 address with a port in brackets. Raises CommandError."""
+    try:
+        bare = text.count(":") > 1 and not text.startswith("[")
+        parts = urlsplit(f"//[{text}]" if bare else f"//{text}")
+        address, port = str(ipaddress.ip_address(parts.hostname or "")), parts.port or _DNS_PORT
+    except ValueError as error:
+        raise CommandError(
+            f"--resolver {quoted(text)} is not ADDRESS[:PORT]: write the server's IP address, as 127.0.0.1:5353."
+        ) from error
+    return address, port

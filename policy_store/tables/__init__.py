@@ -1,0 +1,1 @@
+"""The tables: what is kept, and only here."""

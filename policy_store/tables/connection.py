@@ -1,0 +1,78 @@
+"""Clients for the tables, with bounds on what a call may cost, by connection string or by identity."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from azure.core.credentials import TokenCredential
+from azure.data.tables import TableClient
+from requests.utils import get_environ_proxies
+
+from policy_store.settings import Settings, SettingsError
+from policy_store.tables.policies import TABLE
+from policy_store.tables.transport import transport
+
+# What one storage call of the app may cost, whatever the defaults of the SDK (up to 20 minutes): one retry, no sleep
+# before it, and no obedience to a Retry-After.
+_BOUNDS = {
+    "connection_timeout": 0.5,
+    "read_timeout": 1,
+    "retry_total": 1,
+    "retry_connect": 1,
+    "retry_read": 1,
+    "retry_status": 0,
+    "retry_backoff_factor": 0.05,
+}
+# A page takes the service 5 seconds at most (its own limit); a Retry-After could outlast the function's time-out.
+_PAGE_BOUNDS = {
+    "connection_timeout": 2,
+    "read_timeout": 10,
+    "retry_total": 2,
+    "retry_status": 0,
+    "retry_backoff_factor": 0.3,
+}
+_OPERATOR_BOUNDS = {"connection_timeout": 5, "read_timeout": 30, "retry_total": 3, "retry_backoff_factor": 0.3}
+_IDENTITY_BOUNDS = {"connection_timeout": 0.5, "read_timeout": 0.5, "retry_total": 0}
+
+
+def open_table(
+    settings: Settings, name: str = TABLE, *, connections: int = 10, pages: bool = False, operator: bool = False
+) -> TableClient:
+    """A client for the table `name` with the app's bounds: every call ends within about 3 seconds.
+
+    To read whole `pages` the bounds are wider, about 40 seconds. For an `operator` at a terminal they are wider still,
+    and where the settings choose an identity it is the operator's own (`az login` and its like) in place of the app's
+    managed one. Makes no request; azure-identity is imported only where an identity is chosen. Raises SettingsError for
+    a connection string that is none.
+    """
+    bounds = _bounded(_OPERATOR_BOUNDS if operator else _PAGE_BOUNDS if pages else _BOUNDS, connections)
+    if settings.table_service_uri:
+        credential = _operator_identity() if operator else _app_identity(settings.client_id, connections)
+        client = TableClient(settings.table_service_uri, name, credential=credential, **bounds)
+    else:
+        try:
+            client = TableClient.from_connection_string(settings.connection_string or "", name, **bounds)
+        except ValueError as error:
+            raise SettingsError(
+                "POLICY_STORE is not a connection string: copy it from the storage account's access keys, "
+                "or write UseDevelopmentStorage=true for Azurite"
+            ) from error
+    bounds["transport"].session.proxies.update(get_environ_proxies(client.url))
+    return client
+
+
+def _bounded(bounds: Mapping[str, float], connections: int) -> dict[str, Any]:
+    """The options of a client of the SDK that keeps within `bounds`."""
+    timeouts = bounds["connection_timeout"], bounds["read_timeout"]
+    return {**bounds, "transport": transport(connections, *timeouts)}
+
+
+def _app_identity(client_id: str | None, connections: int) -> TokenCredential:
+    from azure.identity import ManagedIdentityCredential
+
+    return ManagedIdentityCredential(client_id=client_id, **_bounded(_IDENTITY_BOUNDS, connections))
+
+
+def _operator_identity() -> TokenCredential:
+    from azure.identity import DefaultAzureCredential
+
+    return DefaultAzureCredential()

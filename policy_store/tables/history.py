@@ -1,0 +1,169 @@
+"""The table `policyhistory`: one row per revision of a policy's text, added once and never changed.
+
+PartitionKey is the domain, RowKey the time of the row version that the revision records. Every recorder computes the
+same key from the same row, so recording is idempotent however many do it at once. The RowKey is also the id for DNS,
+unless an import took over the id that DNS showed for the same text.
+"""
+
+import logging
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Self
+
+from azure.core.exceptions import ResourceExistsError
+from azure.data.tables import TableClient
+
+from policy_store.names import quoted
+from policy_store.policy import Policy
+from policy_store.tables.policies import PolicyTable, entities_after, entity_exists
+from policy_store.tables.row import InvalidRow, Row
+
+TABLE = "policyhistory"
+
+_log = logging.getLogger(__name__)
+_KEY = re.compile(r"[0-9]{14}Z")
+_COLUMNS = ("PartitionKey", "RowKey", "id", "text", "by", "note")  # the others repeat the text
+_ID = re.compile(r"[A-Za-z0-9]{1,32}")  # RFC 8461 section 3.1
+
+
+class InvalidRevision(ValueError):
+    """A row of the history that somebody else than a recorder wrote; the message says what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """One text that was in force: its RowKey `key`, its `id` for DNS, the text as served, who recorded it and why."""
+
+    domain: str
+    key: str
+    id: str
+    text: str
+    by: str = ""
+    note: str = ""
+
+    @property
+    def policy(self) -> Policy:
+        """The policy that the text holds. Raises PolicySyntaxError, since a table cell may hold anything."""
+        return Policy.parse(self.text)
+
+    @property
+    def since(self) -> datetime:
+        """When the row version that the revision records was written, in UTC seconds."""
+        return _time_of(self.key)
+
+    @classmethod
+    def read(cls, entity: Mapping[str, Any]) -> Self:
+        """The revision that `entity` holds; its columns mode, mx and max_age are for people. Raises InvalidRevision."""
+        domain, key = str(entity["PartitionKey"]), str(entity["RowKey"])
+        id_, text = entity.get("id"), entity.get("text")
+        try:
+            _time_of(key)
+        except ValueError as error:
+            raise InvalidRevision(f"revision {quoted(key)} of {quoted(domain)}: the RowKey is no time") from error
+        if not isinstance(id_, str) or not _ID.fullmatch(id_):
+            raise InvalidRevision(f"revision {key} of {quoted(domain)}: the id is not 1 to 32 letters and digits")
+        if not isinstance(text, str):
+            raise InvalidRevision(f"revision {key} of {quoted(domain)}: the text is missing")
+        return cls(domain, key, id_, text, str(entity.get("by", "")), str(entity.get("note", "")))
+
+
+def key_of(time: datetime) -> str:
+    """The RowKey of a row version written at `time`: UTC seconds, `YYYYMMDDhhmmssZ`."""
+    return time.astimezone(UTC).strftime("%Y%m%d%H%M%SZ")
+
+
+def _next(key: str) -> str:
+    return key_of(_time_of(key) + timedelta(seconds=1))
+
+
+def _time_of(key: str) -> datetime:
+    if not _KEY.fullmatch(key):
+        raise ValueError("a RowKey of the history is YYYYMMDDhhmmssZ")
+    month, day, hour, minute, second = (int(key[at : at + 2]) for at in range(4, 14, 2))
+    return datetime(int(key[:4]), month, day, hour, minute, second, tzinfo=UTC)
+
+
+class History:
+    """Reads and adds to the table `policyhistory`, and never changes what is there.
+
+    Every method may raise an `azure.core.exceptions.AzureError` of the storage call. May be shared between threads.
+    """
+
+    def __init__(self, client: TableClient) -> None:
+        self._client = client
+
+    def revisions(self, domain: str) -> list[Revision]:
+        """The revisions of `domain`, the oldest first."""
+        return list(_read(self._client.query_entities("PartitionKey eq @domain", parameters={"domain": domain})))
+
+    def all_revisions(self, *, after: str = "") -> Iterator[Revision]:
+        """Every revision of the domains greater than `after` in the order of their keys, fetched page by page."""
+        return _read(entities_after(self._client, after, _COLUMNS))
+
+    def record(
+        self, row: Row, policies: PolicyTable, *, by: str, note: str = "", policy_id: str | None = None
+    ) -> Revision:
+        """The revision that stands for `row`, added if it was not there.
+
+        A text equal to the newest revision's is no new revision. Where another text holds the row's second already, the
+        second after the newest revision is taken, but only while `policies` still holds this version of the row: one
+        that was changed within the same second leaves no revision, and the newest is returned. `policy_id` is
+        for an import that keeps the id which DNS shows (1 to 32 letters and digits).
+        """
+        key, text = key_of(row.modified), row.policy.text
+        while True:
+            revisions = self.revisions(row.domain)
+            if revisions and revisions[-1].text == text:
+                return revisions[-1]
+            until = [revision for revision in revisions if revision.key <= key]
+            free = key
+            if until and until[-1].key == key:
+                if not _in_force(row, policies):
+                    return until[-1] if until[-1].text == text else revisions[-1]
+                free = _next(revisions[-1].key)
+            elif until and until[-1].text == text:
+                return until[-1]  # an old version of the row, recorded late
+            revision = Revision(row.domain, free, policy_id or free, text, by, note)
+            if self._add(revision, row.policy):
+                return revision
+            if all(other.key != free for other in self.revisions(row.domain)):
+                key = _next(free)  # a row that is no revision holds the key
+
+    def _add(self, revision: Revision, policy: Policy) -> bool:
+        """Add the revision; False where its key is taken."""
+        entity = {
+            "PartitionKey": revision.domain,
+            "RowKey": revision.key,
+            "id": revision.id,
+            "text": revision.text,
+            "mode": policy.mode,
+            "mx": " ".join(policy.mx),
+            "max_age": policy.max_age,
+            "by": revision.by,
+            "note": revision.note,
+        }
+        try:
+            self._client.create_entity(entity)
+        except ResourceExistsError as error:
+            if not entity_exists(error):
+                raise
+            return False
+        return True
+
+
+def _read(entities: Iterable[Mapping[str, Any]]) -> Iterator[Revision]:
+    for entity in entities:
+        try:
+            yield Revision.read(entity)
+        except InvalidRevision as invalid:
+            _log.error("%s: it is left out, since only recorders write the history", invalid)
+
+
+def _in_force(row: Row, policies: PolicyTable) -> bool:
+    try:
+        current = policies.get(row.domain)
+    except InvalidRow:
+        return False
+    return current is not None and current.etag == row.etag
