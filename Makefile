@@ -2,10 +2,12 @@
 PORT ?= 7071
 TABLE_PORT ?= 10002
 export PORT TABLE_PORT PYTHON
+# What a person has set for a Python of their own.
+unexport PYTHONHOME PYTHONIOENCODING PYTHONOPTIMIZE PYTHONPATH PYTHONSAFEPATH PYTHONWARNINGS
 
 python := .venv/bin/python
 
-.PHONY: help run test test-deploy lint bench set-up clean
+.PHONY: help run test test-deploy lint bench package set-up clean
 
 help: ## these lines
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile
@@ -28,9 +30,12 @@ lint: set-up ## ruff and mypy
 bench: set-up ## how fast the app answers
 	@$(python) -m bench
 
+package: set-up ## the folder .publish, which func azure functionapp publish sends
+	@$(python) -m dev.package
+
 set-up: ## .venv and dev/node/node_modules
 	@./dev/set_up.sh
 
 clean: ## remove all that the other jobs made, the local tables too
-	rm -rf .venv .venv-azure-cli dev/node/node_modules .azurite .bench .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv .venv-azure-cli dev/node/node_modules .azurite .bench .publish .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

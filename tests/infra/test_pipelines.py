@@ -18,6 +18,7 @@ from pycep import BicepParser
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from dev import package
 from dev.azurite import Azurite
 from policy_store.cli import app
 from policy_store.cli.command import DONE, PROBLEM, Store
@@ -140,6 +141,15 @@ class TestScripts:
     def test_a_script_ends_at_the_first_line_that_fails(self) -> None:
         several = [script for name in TREES for script in scripts(name) if len(script.splitlines()) > 1]
         assert all(script.startswith(("set -e\n", "az ")) for script in several)
+
+    def test_what_is_published_was_just_built(self) -> None:
+        for name in (AZURE, DEPLOY):
+            (script,) = (script for script in scripts(name) if "func " in script)
+            assert script.splitlines()[:3] == [
+                "set -e",
+                "python -m dev.package",
+                f'func azure functionapp publish "$APP_NAME" --python --script-root {package.FOLDER}',
+            ]
 
     def test_every_line_for_the_command_is_one_that_it_takes(self) -> None:
         group = get_command(app)
