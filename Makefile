@@ -7,7 +7,7 @@ unexport PYTHONHOME PYTHONIOENCODING PYTHONOPTIMIZE PYTHONPATH PYTHONSAFEPATH PY
 
 python := .venv/bin/python
 
-.PHONY: help run test test-deploy lint bench package set-up clean
+.PHONY: help run test test-deploy test-long lint bench package set-up clean
 
 help: ## these lines
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile
@@ -21,6 +21,9 @@ test: set-up ## every test
 test-deploy: set-up ## what the Azure CLI says of every command for it: installs it, 700 MB
 	@./dev/set_up_azure_cli.sh
 	@$(python) -m pytest -q tests/deploy
+
+test-long: set-up ## the tests in a checkout that was worked in, by people with settings and homes of their own
+	@./dev/test_used_checkout.sh
 
 lint: set-up ## ruff and mypy
 	@$(python) -m ruff check

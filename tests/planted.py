@@ -71,3 +71,7 @@ def plant(folder: Path) -> None:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         if not (folder / path).exists():
             (folder / path).write_text("a person's\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    plant(Path())
