@@ -34,9 +34,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def of_our_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Run every test, and all that it starts, in a folder where nothing lies, with an empty home."""
+    """Run every fixture, and all that it starts, in a folder where nothing lies, with an empty home."""
     with environment.of_our_own(tmp_path_factory.mktemp("current"), tmp_path_factory.mktemp("home")):
         yield
+
+
+@pytest.fixture(autouse=True)
+def in_its_own_folder(of_our_own: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run every test in its `tmp_path`: what one saves, none of the others finds."""
+    monkeypatch.chdir(tmp_path)
 
 
 def load_cases(file_name: str) -> list[Any]:

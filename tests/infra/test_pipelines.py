@@ -22,6 +22,7 @@ from dev import package
 from dev.azurite import Azurite
 from policy_store.cli import app
 from policy_store.cli.command import DONE, PROBLEM, Store
+from tests.checkout import tracked
 from tests.lab.situation import PolicyHost, Situation
 from tests.lab.test_store import put, served, store
 from tests.lab.world import World
@@ -33,7 +34,7 @@ AZURE = "azure-pipelines.yml"
 DEPLOY = ".github/workflows/deploy.yml"
 TEXTS = {
     str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
-    for path in (ROOT / AZURE, *sorted((ROOT / ".github" / "workflows").glob("*.yml")))
+    for path in (ROOT / AZURE, *tracked(".github/workflows/*.yml"))
 }
 BICEP: Any = BicepParser().parse(text=(ROOT / "infra" / "main.bicep").read_text(encoding="utf-8"))
 # Microsoft's and SchemaStore's schemas, which come with check-jsonschema.
