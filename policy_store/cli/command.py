@@ -5,9 +5,10 @@ import json
 import os
 import socket
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,7 +23,6 @@ from azure.core.exceptions import (
 from pydantic import BaseModel
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from typer.core import TyperGroup
 
@@ -186,18 +186,37 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 def progress[T](items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
-    """The items, with a progress bar on standard error while they are worked on, where that is a terminal."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(
-        *columns,
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-        # What is printed meanwhile goes above the bar, but never from a file into the terminal.
-        redirect_stdout=sys.stdout.isatty(),
-    ) as bar:
-        yield from bar.track(items, total=total, description=what)
+    """The items; where standard error is a terminal, it says how many are done while the next one is worked on.
+
+    Nothing of that is left whenever an item is handed out: what is printed then, in whatever way, begins a line.
+    """
+    if not sys.stderr.isatty():
+        yield from items
+        return
+    shown = ""
+
+    def show(text: str) -> None:
+        nonlocal shown
+        if shown or text:
+            sys.stderr.write(f"\r{' ' * len(shown)}\r{text}")
+            sys.stderr.flush()
+        shown = text
+
+    start = time.monotonic()
+    try:
+        show(what)
+        for done, item in enumerate(items, 1):
+            show("")
+            yield item
+            show(_how_far(what, done, total, time.monotonic() - start))
+    finally:
+        show("")
+
+
+def _how_far(what: str, done: int, total: int | None, seconds: float) -> str:
+    if total is None:
+        return f"{what} {done}"
+    return f"{what} {done}/{total}, {timedelta(seconds=round(seconds / done * (total - done)))} left"
 
 
 def _storage_sentence(error: AzureError) -> str:
