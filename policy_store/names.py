@@ -67,6 +67,18 @@ def read_name(text: str) -> str:
     return host_name(name)
 
 
+def unicode_name(name: str) -> str:
+    """The name as people write it, with U-labels; the name itself where it has none."""
+    if "xn--" not in name:
+        return name
+    import idna
+
+    try:
+        return idna.decode(name)
+    except (idna.IDNAError, UnicodeError):
+        return name
+
+
 def policy_domain(host: str | None) -> str | None:
     """The policy domain that a Host header asks for: `MTA-STS.Contoso.com.:443` -> `contoso.com`.
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from policy_store.printable import clean
+
 if TYPE_CHECKING:
     from pydantic import BaseModel
     from rich.console import Console
@@ -30,20 +32,6 @@ def complain(message: str) -> None:
 def say(message: str) -> None:
     """Print a line for people on standard output, unfolded."""
     print(clean(message), flush=True)
-
-
-def clean(text: str) -> str:
-    """`text` without what a terminal would obey: control and bidirectional characters are shown by their numbers."""
-    if text.isprintable():
-        return text
-    return "".join(
-        mark
-        if mark.isprintable() or mark in "\n\t"
-        else f"\\x{ord(mark):02x}"
-        if ord(mark) < 256
-        else f"\\u{ord(mark):04x}"
-        for mark in text
-    )
 
 
 def print_json(items: "BaseModel | Iterable[BaseModel]") -> None:
