@@ -1,5 +1,6 @@
 """From data to a page: the templates, the words and marks that they share, and forms that only our own pages send."""
 
+import re
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from functools import cache
@@ -47,6 +48,7 @@ def environment() -> Environment:
         "due": due,
         "seconds": seconds,
         "people": unicode_name,
+        "broken": broken,
         "path": lambda text: quote(text, safe=""),
         "number": lambda value: f"{value:,}",
         "sentence": sentence,
@@ -169,6 +171,11 @@ def _time(time: datetime, words: str, *, local: bool) -> Markup:
     beside = Markup(' <span class="local">({}{} here)</span>').format(day, f"{here:%H:%M}")
     marked = Markup('<time datetime="{}">{}</time>').format(time.astimezone(UTC).isoformat(timespec="seconds"), words)
     return marked + beside if local and here.utcoffset() else marked
+
+
+def broken(name: str) -> Markup:
+    """A name that a line may break after its dots and hyphens."""
+    return Markup(re.sub(r"([.-])", r"\1<wbr>", str(Markup.escape(clean(name)))))  # noqa: S704 - escaped before
 
 
 def seconds(value: int) -> str:
