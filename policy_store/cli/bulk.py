@@ -20,8 +20,9 @@ from policy_store.cli.command import (
     progress,
 )
 from policy_store.exchange.importer import Importer, Outcome
-from policy_store.exchange.sources import Proposal, proposals
-from policy_store.exchange.targets import Target, target_of, write_policies
+from policy_store.exchange.proposal import Proposal
+from policy_store.exchange.sources import together
+from policy_store.exchange.targets import Target, TargetError, target_of, write_policies
 from policy_store.pool import ordered
 from policy_store.sender.lookup import Lookup
 from policy_store.tables.row import Row
@@ -49,20 +50,15 @@ def import_(
     """
     if not source.exists():
         raise CommandError(f"{source} does not exist: name a CSV or JSON file, or a folder of policy texts.")
-    places = _places(source)
-    total = sum(map(len, places.values()))
+    found = together([source])
     tables = open_store(store)
     importer = Importer(tables, Lookup(resolver), mx_from_dns=mx_from_dns, keep_ids=keep_ids, update=update)
 
     def bring_in(proposal: Proposal) -> Outcome:
-        twice = places.get(proposal.domain or "", [])
-        if proposal.domain and len(twice) > 1:
-            other = next(place for place in twice if place != proposal.place)
-            return Outcome("refused", (f"{proposal.place}: {proposal.domain} is on {other} too: keep one of them",))
         return importer.bring_in(proposal, dry_run=dry_run)
 
     counts: Counter[str] = Counter()
-    for outcome in progress(ordered(bring_in, proposals(source)), "importing", total):
+    for outcome in progress(ordered(bring_in, found), "importing", len(found)):
         counts[outcome.result] += 1
         for line in outcome.lines:
             complain(line) if outcome.result == "refused" else print(line)
@@ -83,13 +79,17 @@ def export(
         typer.Option(metavar="csv|json|texts", help="What to write; else FILE's name says."),
     ] = None,
     where: WhereOption = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite FILE if it exists.")] = False,
     store: StoreOption = "",
 ) -> None:
     """Write all policies to a CSV or JSON file, or to a folder of policy texts; 'mta-sts import' reads each of them.
 
     Example: mta-sts export policies.csv
     """
-    kind: Target = target_of(target, to)
+    try:
+        kind: Target = target_of(target, to)
+    except TargetError as error:
+        raise CommandError(f"{error}.") from error
     conditions = read_conditions(where)
     tables = open_store(store)
     left_out = 0
@@ -103,16 +103,11 @@ def export(
             elif hold(conditions, row.domain, row.policy, row.note):
                 yield row
 
-    count = write_policies(target, kind, rows())
+    try:
+        count = write_policies(target, kind, rows(), force=force)
+    except TargetError as error:
+        raise CommandError(f"{error}.") from error
     if str(target) != "-":
         print(f"{count} policies are in {target}")
     if left_out:
         raise typer.Exit(PROBLEM)
-
-
-def _places(source: Path) -> dict[str, list[str]]:
-    """Where each domain of `source` stands, so that one that stands there twice is written by neither place."""
-    places: dict[str, list[str]] = {}
-    for proposal in proposals(source):
-        places.setdefault(proposal.domain or "", []).append(proposal.place)
-    return places

@@ -56,7 +56,7 @@ def _write(folder: Path, files: dict[str, str]) -> list[Text] | None:
         for path, content in there.items():
             if content is None or (path.endswith(POLICY_PATH) and content != files[path].encode()):
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
-                with whole(folder / path) as file:
+                with whole(folder / path, force=True) as file:
                     file.write(files[path])
                 lines.append(Text(f"{folder / path} is written"))
             elif content != files[path].encode():

@@ -11,7 +11,8 @@ from policy_store.changes.change import DEFAULT_MAX_AGE, DEFAULT_MODE, make_poli
 from policy_store.changes.guard import refuse
 from policy_store.changes.write import findings_of, read_entry, write
 from policy_store.cli.command import CommandError, Store, operator
-from policy_store.exchange.sources import Proposal
+from policy_store.exchange.proposal import Proposal
+from policy_store.lint.known_names import is_microsofts
 from policy_store.policy import Policy
 from policy_store.sender.lookup import Lookup
 from policy_store.tables.entry import Entry
@@ -20,7 +21,6 @@ from policy_store.tables.row import Row
 
 _NOTE = "imported"
 _REPEATS = 2
-_MICROSOFTS = ".onmicrosoft.com"  # the domains that Microsoft gives every tenant: nobody can publish records for them
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,8 @@ class Importer:
         """Write what `proposal` says of its domain, all of it or nothing, or only tell what would happen."""
         domain = proposal.domain
         if proposal.problems or domain is None:
-            return Outcome("refused", proposal.problems)
-        if proposal.mx is None and domain.endswith(_MICROSOFTS):
+            return Outcome("refused", proposal.sentences)
+        if proposal.mx is None and is_microsofts(domain):
             reason = f"{proposal.place}: {domain} is left out: Microsoft holds its DNS, so it cannot have a policy"
             return Outcome("left out", (reason,))
         try:
