@@ -8,21 +8,15 @@ from typing import Annotated
 import typer
 from azure.data.tables import TableClient
 
-from policy_store.cli.command import (
-    PROBLEM,
-    CommandError,
-    DryRunOption,
-    StoreOption,
-    app,
-    complain,
-    now,
-    open_store,
-    progress,
-)
+from policy_store.cli.command import app
+from policy_store.cli.errors import PROBLEM, CommandError
+from policy_store.cli.options import DryRunOption, StoreOption
+from policy_store.cli.screen import complain, progress, say
+from policy_store.cli.session import now, read_settings
 from policy_store.exchange.backup import BackupError, back_up, check, compressing
 from policy_store.exchange.restore import Restored
 from policy_store.exchange.restore import restore as restored
-from policy_store.exchange.targets import TargetError, whole_bytes
+from policy_store.exchange.targets import whole_bytes
 from policy_store.settings import Settings
 from policy_store.tables.connection import open_table
 from policy_store.tables.history import TABLE as HISTORY_TABLE
@@ -34,7 +28,7 @@ _WORDS = {POLICY_TABLE: "policies", HISTORY_TABLE: "revisions", _REPORTS_TABLE: 
 ReportsOption = Annotated[bool, typer.Option("--reports", help="The TLS reports as well.")]
 
 
-@app.command()
+@app.command("backup")
 def backup(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write; compressed if it ends in .gz.")],
     reports: ReportsOption = False,
@@ -45,34 +39,32 @@ def backup(
 
     Example: mta-sts backup mta-sts-2026-11-26.jsonl.gz
     """
-    tables = _tables(open_store(store).settings, reports=reports)
+    tables = _tables(read_settings(store), reports=reports)
     try:
         with whole_bytes(file, force=force) as content, compressing(file, content) as out:
             counts = back_up(tables, out, now=now())
-    except TargetError as error:
-        raise CommandError(f"{error}.") from error
     except OSError as error:
         raise CommandError(f"{file} cannot be written: {error.strerror}.") from error
-    print(f"{_said(counts)} are in {file}")
+    say(f"{_said(counts)} are in {file}")
 
 
-@app.command()
+@app.command("restore")
 def restore(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="What 'mta-sts backup' wrote.")],
     reports: ReportsOption = False,
     dry_run: DryRunOption = False,
     store: StoreOption = "",
 ) -> None:
-    """Put back what a backup has and the tables lack; what is there stays, and no policy comes back older than it was.
+    """Put back what a backup has and the tables lack; what is there stays.
 
     Example: mta-sts restore mta-sts-2026-11-26.jsonl.gz --dry-run
     """
-    tables = _tables(open_store(store).settings, reports=reports)
+    tables = _tables(read_settings(store), reports=reports)
     counts: Counter[tuple[str, str]] = Counter()
     try:
         contents = check(file)
         age = now() - contents.made
-        print(f"{_said(contents.rows)} are in {file}, of {contents.made:%Y-%m-%d %H:%M} UTC, {_days(age)}")
+        say(f"{_said(contents.rows)} are in {file}, of {contents.made:%Y-%m-%d %H:%M} UTC, {_days(age)}")
         outcomes = restored(file, tables, dry_run=dry_run)
         for one in progress(
             outcomes, "restoring", sum(contents.rows[name] for name in contents.rows if name in tables)
@@ -87,7 +79,7 @@ def restore(
     for table in tables:
         if table in contents.rows:
             done = {result: counts[table, result] for result in ("put back", "there", "kept", "held back")}
-            print(
+            say(
                 f"{_WORDS[table]}: {done['put back']} {would}, {done['there']} there already, "
                 f"{done['kept']} kept as they are, {done['held back']} held back"
             )
@@ -104,11 +96,11 @@ def _tables(settings: Settings, *, reports: bool) -> dict[str, TableClient]:
 def _tell(one: Restored, *, dry_run: bool) -> None:
     """Print what matters to people: the policies, and whatever is not as in the backup."""
     if one.result == "put back" and one.table == POLICY_TABLE:
-        print(f"{one.domain}: {'would be ' if dry_run else ''}put back")
+        say(f"{one.domain}: {'would be ' if dry_run else ''}put back")
     elif one.result == "held back":
         complain(f"{one.domain}: held back: {one.reason}")
     elif one.result == "kept":
-        print(f"{one.domain}: {_WORDS[one.table]}: {one.row_key} is kept: {one.reason}")
+        say(f"{one.domain}: {_WORDS[one.table]}: {one.row_key} is kept: {one.reason}")
 
 
 def _said(counts: dict[str, int]) -> str:

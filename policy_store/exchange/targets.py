@@ -3,21 +3,20 @@
 import csv
 import io
 import json
+import locale
 import os
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from locale import localeconv
 from pathlib import Path
 from typing import BinaryIO, Literal, TextIO, cast
 
 from policy_store.exchange.cells import to_cell
+from policy_store.exchange.proposal import FIELDS
 from policy_store.tables.row import Row
 
 type Target = Literal["csv", "json", "texts"]
-
-COLUMNS = ("domain", "mode", "mx", "max_age", "note")
 
 _STANDARD_OUTPUT = "-"
 
@@ -44,14 +43,21 @@ def target_of(path: Path, to: Target | None) -> Target:
 
 def list_separator() -> str:
     """What stands between the cells of a CSV file that Excel opens here: the list separator of Windows, elsewhere a
-    semicolon where the locale has a decimal comma. The caller sets the locale.
+    semicolon where the locale of this machine has a decimal comma.
     """
     if sys.platform == "win32":
         import winreg
 
         with winreg.OpenKey(winreg.HKEY_CURRENT_USER, r"Control Panel\International") as key:
             return str(winreg.QueryValueEx(key, "sList")[0])
-    return ";" if localeconv()["decimal_point"] == "," else ","
+    kept = locale.setlocale(locale.LC_NUMERIC)
+    try:
+        locale.setlocale(locale.LC_NUMERIC, "")
+        return ";" if locale.localeconv()["decimal_point"] == "," else ","
+    except locale.Error:  # the environment names one that is not installed
+        return ","
+    finally:
+        locale.setlocale(locale.LC_NUMERIC, kept)
 
 
 def write_policies(
@@ -72,10 +78,10 @@ def write_policies(
 
 def _write_csv(file: TextIO, rows: Iterable[Row], separator: str) -> int:
     writer, count = csv.writer(file, delimiter=separator), 0
-    writer.writerow(COLUMNS)
+    writer.writerow(FIELDS)
     for row in rows:
-        policy = row.policy
-        writer.writerow([row.domain, policy.mode, " ".join(policy.mx), policy.max_age, to_cell(row.note)])
+        policy, words = row.policy, map(to_cell, (row.customer, row.note))
+        writer.writerow([row.domain, policy.mode, " ".join(policy.mx), policy.max_age, *words])
         count += 1
     return count
 
@@ -83,7 +89,7 @@ def _write_csv(file: TextIO, rows: Iterable[Row], separator: str) -> int:
 def _write_json(file: TextIO, rows: Iterable[Row]) -> int:
     count, separator = 0, "[\n"
     for row in rows:
-        item = {"domain": row.domain, **row.policy.model_dump(mode="json"), "note": row.note}
+        item = {"domain": row.domain, **row.policy.model_dump(mode="json"), "customer": row.customer, "note": row.note}
         file.write(separator + json.dumps(item))
         separator = ",\n"
         count += 1

@@ -10,9 +10,10 @@ from typer.testing import CliRunner, Result
 
 from dev.azurite import Azurite
 from policy_store.cli import app
-from policy_store.cli.command import Store, open_store
+from policy_store.cli.session import open_store
 from policy_store.tables.history import TABLE as HISTORY_TABLE
 from policy_store.tables.policies import TABLE as POLICY_TABLE
+from policy_store.tables.store import Store
 
 type Run = Callable[..., Result]
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from azure.data.tables import TableClient
 
-from policy_store.cli.command import Store
 from policy_store.policy import Policy
+from policy_store.tables.store import Store
 from tests.cli.conftest import Run
 
 _POLICY = Policy(mode="testing", mx=("mx.contoso.com",), max_age=604800)

@@ -17,13 +17,13 @@ from azure.data.tables import TableClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policy_store.cli.command import Store
 from policy_store.exchange.sources import proposals
 from policy_store.exchange.targets import Target, write_policies
 from policy_store.policy import Policy
 from policy_store.tables.history import History, Revision
 from policy_store.tables.policies import PolicyTable
 from policy_store.tables.row import Row
+from policy_store.tables.store import Store
 from tests.cli.conftest import Run
 from tests.strategies import policies as any_policy
 
@@ -179,7 +179,7 @@ class TestExistingRows:
         source = file("new.csv", "domain,max_age\ncontoso.com,1209600\n")
         refused = run("import", source)
         assert refused.exit_code == 1
-        assert "line 2: contoso.com is here already" in refused.stderr
+        assert "line 2: contoso.com: it is here already" in refused.stderr
         assert "--update" in refused.stderr
         assert run("import", source, "--update").exit_code == 0
         row = _rows(store)["contoso.com"]
@@ -390,5 +390,5 @@ class TestAcceptedDomains:
         assert done.exit_code == 1
         assert [_place(line) for line in done.stderr.splitlines()] == ["line 4", "line 5"]
         assert "--mx-from-dns" in done.stderr
-        assert "line 3: contoso.onmicrosoft.com is left out" in done.stdout
+        assert "line 3: contoso.onmicrosoft.com: it is left out" in done.stdout
         assert _rows(store) == {}

@@ -15,10 +15,12 @@ import pytest
 from azure.data.tables import TableClient
 from typer.testing import CliRunner, Result
 
+from dev.azurite import ACCOUNT, ACCOUNT_KEY
 from dev.schema import FILE, schema
 from policy_store.cli import app
-from policy_store.cli.command import DONE, PROBLEM, UNREACHABLE, WRONG_USE, Store
+from policy_store.cli.errors import DONE, PROBLEM, UNREACHABLE, WRONG_USE
 from policy_store.policy import Policy
+from policy_store.tables.store import Store
 from tests.lab.name_server import NameServer
 from tests.lab.situation import MxHost, PolicyHost, Situation, Values
 from tests.lab.world import World
@@ -233,9 +235,10 @@ _OTHER_POLICY = Policy(mode="testing", mx=("mx.example.net",), max_age=604800)
 
 
 def _connection(store: Store) -> str:
-    connection = store.settings.connection_string
-    assert connection
-    return str(connection.get_secret_value() if hasattr(connection, "get_secret_value") else connection)
+    return (
+        f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={ACCOUNT_KEY};"
+        f"TableEndpoint=http://{store.name}/{ACCOUNT};"
+    )
 
 
 def _revisions(store: Store, *policies: Policy) -> list[str]:

@@ -25,7 +25,7 @@ def words_of(script: str) -> Iterator[list[str]]:
 
 
 def printed() -> Iterator[Step | str]:
-    """What `bind`, `unbind` and `dns --format az` can print."""
+    """What `bind`, `unbind` and `dns show --format az` can print."""
     for sku in ("Basic", "FlexConsumption"):
         state = {"name": _HOST, "thumbprint": _MARK}
         new = App.read("contoso-sts", "mta-sts", {**_SITE, "sku": sku})

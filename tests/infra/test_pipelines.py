@@ -20,7 +20,8 @@ from typer.main import get_command
 
 from dev.azurite import Azurite
 from policy_store.cli import app
-from policy_store.cli.command import DONE, PROBLEM, Store
+from policy_store.cli.errors import DONE, PROBLEM
+from policy_store.tables.store import Store
 from tests.lab.situation import PolicyHost, Situation
 from tests.lab.test_store import put, served, store
 from tests.lab.world import World

@@ -24,7 +24,7 @@ from dnslib import MX, QTYPE, RR, DNSLabel
 from typer.testing import CliRunner, Result
 
 from policy_store.cli import app
-from policy_store.cli.command import DONE, PROBLEM
+from policy_store.cli.errors import DONE, PROBLEM
 from policy_store.sender.dns import Resolver
 from policy_store.sender.gather import Network
 from policy_store.sender.tls import strict_context
