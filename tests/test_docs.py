@@ -71,7 +71,7 @@ def test_the_command_takes_each_line(where: str, line: str) -> None:
     ("line", "reason"),
     [
         ("mta-sts edit $DOMAIN --moed none", "No such option"),
-        ("mta-sts edit $DOMAIN --max-age week", "should be a valid integer"),
+        ("mta-sts edit $DOMAIN --max-age week", "it must be a whole number of seconds"),
         ("mta-sts site $DOMAIN", "Missing parameter"),
         ("mta-sts revert $DOMAIN", "No such command"),
         ("mta-sts show $DOMAIN $(mta-sts history $DOMAIN) more", "unexpected extra argument"),

@@ -16,12 +16,15 @@ from policy_store.cli.errors import PROBLEM, CommandError
 from policy_store.cli.options import (
     CustomerOption,
     DryRunOption,
+    ForceOption,
     JsonOption,
+    ReasonOption,
     ResolverOption,
     StoreOption,
     VerboseOption,
     WhereOption,
     YesOption,
+    need_reason,
 )
 from policy_store.cli.screen import complain, progress, say
 from policy_store.cli.session import open_desk, open_store
@@ -53,6 +56,8 @@ def import_(
     ] = False,
     update: Annotated[bool, typer.Option("--update", help="Change the domains that are here already, too.")] = False,
     customer: CustomerOption = None,
+    note: ReasonOption = "",
+    force: ForceOption = False,
     yes: YesOption = False,
     dry_run: DryRunOption = False,
     verbose: VerboseOption = False,
@@ -68,8 +73,11 @@ def import_(
         if source != STANDARD_INPUT and not Path(source).exists():
             raise CommandError(f"{source} does not exist: name a CSV or JSON file, or a folder of policy texts.")
     found = together(sources)
+    need_reason(force=force, note=note)
     desk = open_desk(store, resolver)
-    importer = Importer(desk, mx_from_dns=mx_from_dns, keep_ids=keep_ids, update=update, customer=customer)
+    importer = Importer(
+        desk, mx_from_dns=mx_from_dns, keep_ids=keep_ids, update=update, customer=customer, why=note, force=force
+    )
     importing = _Importing(desk.store, dry_run=dry_run, yes=yes, verbose=verbose, json=json, reason=True)
     importing.places = {proposal.domain: proposal.place for proposal in found if proposal.domain}
 
@@ -108,7 +116,8 @@ class _Importing(Changing):
                     if reason.code != LEFT_OUT:
                         say(str(reason))
             case Refused():
-                complain("\n".join(map(str, outcome.reasons)))
+                remedy = " (or --force with --note)" if outcome.forcible else ""
+                complain("\n".join(f"{reason}{remedy}" for reason in outcome.reasons))
             case _:
                 complain(refusal(outcome, "imported"))
 

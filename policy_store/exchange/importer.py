@@ -24,7 +24,8 @@ class Importer:
     """Decides for one domain after the other, or for many at once from several threads.
 
     `mx_from_dns` proposes patterns where the source has none, `keep_ids` takes over the id that DNS shows for the same
-    text, `update` changes domains that are here already; `customer` is that of all domains whose line names none.
+    text, `update` changes domains that are here already; `customer` is that of all domains whose line names none. `why`
+    is recorded; `force` overrides what stands against an edit.
     """
 
     desk: Desk
@@ -32,6 +33,8 @@ class Importer:
     keep_ids: bool = False
     update: bool = False
     customer: str | None = None
+    why: str = ""
+    force: bool = False
 
     def decide(self, proposal: Proposal) -> Planned:
         """What `proposal` comes to. Raises an AzureError where the store cannot be read."""
@@ -60,10 +63,12 @@ class Importer:
         if row is not None and not same and not self.update:
             message = "it is here already with another policy or note"
             return Refused(entry.domain, (Reason("row_exists", message, "--update changes it"),))
-        if not same and (reasons := edit_reasons(desk, entry, policy)):
-            return Refused(entry.domain, tuple(reasons))
+        if not same and not self.force and (reasons := edit_reasons(desk, entry, policy)):
+            return Refused(entry.domain, tuple(reasons), forcible=True)
         id_, said = self._id(entry, policy)
-        return planned(desk, entry, policy, why=WHY, note=proposal.note, customer=customer, id_=id_, reasons=said)
+        return planned(
+            desk, entry, policy, why=self.why or WHY, note=proposal.note, customer=customer, id_=id_, reasons=said
+        )
 
     def _id(self, entry: Entry, policy: Policy) -> tuple[str | None, tuple[Reason, ...]]:
         """The id that DNS shows for this text, where it is to be kept, and what people are told of it."""

@@ -16,6 +16,11 @@ def is_hosted(name: str) -> bool:
     return _lies_in(name, _lists()["hosting"])
 
 
+def is_top_level_domain(name: str) -> bool:
+    """Whether `name` itself is a top-level domain of the root zone, under which everybody has names."""
+    return "." not in name and name in _top_level() and name not in _lists()["special"]
+
+
 def has_top_level_domain(name: str) -> bool:
     """Whether the last label of `name` is a top-level domain, one for examples and private networks included."""
     return name.rpartition(".")[2] in _top_level()

@@ -2,7 +2,7 @@
 
 from collections.abc import Container, Iterator, Sequence
 
-from policy_store.lint.known_names import completed, has_top_level_domain, is_microsofts
+from policy_store.lint.known_names import completed, has_top_level_domain, is_microsofts, is_top_level_domain
 
 # Zones of Exchange Online, how many labels the names of MX hosts there have, and what these look like. In outlook.com
 # more than one zone holds MX hosts (mail.protection, olc.protection, mail.eo), all of them at this depth.
@@ -28,7 +28,7 @@ def pattern_notes(patterns: Sequence[str], domain: str | None = None) -> Iterato
 
 def _found(pattern: str, patterns: Container[str]) -> tuple[str, str] | None:
     """The code and the sentence for one pattern beside the others."""
-    if "." not in pattern.removeprefix("*."):
+    if is_top_level_domain(pattern.removeprefix("*.")):
         return "mx_single_label", f"{pattern} is a wildcard for everybody's names"
     if pattern in _GOOGLE_NOTHING:
         return "mx_matches_nothing", f"{pattern} matches no MX host of Google, such as aspmx.l.google.com"

@@ -73,7 +73,7 @@ class TestCsv:
         self, run: Run, store: Store, file: Callable[..., str]
     ) -> None:
         assert run("import", file("policies.csv", "domain,mx,mode\ncontoso.com,a.example,\n")).exit_code == 0
-        assert _rows(store)["contoso.com"].policy == Policy(mode="testing", mx=("a.example",), max_age=604800)
+        assert _rows(store)["contoso.com"].policy == Policy(mode="testing", mx=("a.example",), max_age=1209600)
 
     @pytest.mark.parametrize(
         "content",
@@ -133,7 +133,10 @@ class TestCsv:
         done = run("import", source, "--dry-run")
         assert done.exit_code == 1
         assert "line 3: broken.example: " in done.stderr
-        assert done.stdout == "1 would be added, 0 would be changed, 0 unchanged, 0 left out, 1 with problems\n"
+        assert done.stdout == (
+            f"{source} line 2: contoso.com: new, mode testing, max_age 1209600, mx a.example\n"
+            "1 would be added, 0 would be changed, 0 unchanged, 0 left out, 1 with problems\n"
+        )
         assert list(store.policies.rows()) == []
         assert list(store.history.all_revisions()) == []
 
@@ -176,14 +179,14 @@ class TestExistingRows:
         assert (
             run("import", file("old.csv", "domain,mx,mode,note\ncontoso.com,a.example,enforce,kept\n")).exit_code == 0
         )
-        source = file("new.csv", "domain,max_age\ncontoso.com,1209600\n")
+        source = file("new.csv", "domain,max_age\ncontoso.com,4w\n")
         refused = run("import", source)
         assert refused.exit_code == 1
         assert "line 2: contoso.com: it is here already" in refused.stderr
         assert "--update" in refused.stderr
         assert run("import", source, "--update").exit_code == 0
         row = _rows(store)["contoso.com"]
-        assert row.policy == Policy(mode="enforce", mx=("a.example",), max_age=1209600)
+        assert row.policy == Policy(mode="enforce", mx=("a.example",), max_age=2419200)
         assert row.note == "kept"
 
     def test_an_update_is_no_way_round_promote(self, run: Run, store: Store, file: Callable[..., str]) -> None:
@@ -303,7 +306,7 @@ class TestExport:
     ) -> None:
         for number, mode in enumerate(("enforce", "testing", "none")):
             policy = Policy.model_validate(
-                {"mode": mode, "mx": (f"mx{number}.example", "*.b.example"), "max_age": number}
+                {"mode": mode, "mx": (f"mx{number}.example", "*.b.example"), "max_age": 604800 + number}
             )
             note = "" if name == "texts" else 'über, "quotes"; and\nlines'
             store.policies.add(f"d{number}.example", policy, note)
@@ -330,7 +333,10 @@ class TestExport:
             store.policies.add(domain, Policy(mode="testing", mx=("mx.example",), max_age=604800))
         done = run("export", "-", "--to", "csv", "--where", "domain = b.example")
         assert done.exit_code == 0, done.output
-        assert done.stdout.splitlines() == ["domain,mode,mx,max_age,note", "b.example,testing,mx.example,604800,"]
+        assert done.stdout.splitlines() == [
+            "domain,mode,mx,max_age,customer,note",
+            "b.example,testing,mx.example,604800,,",
+        ]
 
     def test_a_folder_that_holds_something_is_left_alone(
         self, run: Run, store: Store, file: Callable[..., str], tmp_path: Path
@@ -390,5 +396,6 @@ class TestAcceptedDomains:
         assert done.exit_code == 1
         assert [_place(line) for line in done.stderr.splitlines()] == ["line 4", "line 5"]
         assert "--mx-from-dns" in done.stderr
-        assert "line 3: contoso.onmicrosoft.com: it is left out" in done.stdout
+        assert "left out, since Microsoft holds their DNS" in done.stdout
+        assert f"contoso.onmicrosoft.com ({_IMPORTS / 'accepted_domains_powershell.csv'} line 3)\n" in done.stdout
         assert _rows(store) == {}
