@@ -91,10 +91,8 @@ def test_every_command_of_the_day_runs_in_order_with_the_exit_code_that_the_text
     tables: tuple[TableClient, TableClient],
     azurite: Azurite,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The store is found by the copied sample settings, and hand edits are made as `az` would make them."""
-    monkeypatch.chdir(tmp_path)
     sample_settings = (_ROOT / _SAMPLE_SETTINGS).read_text(encoding="utf-8")
     (tmp_path / _SAMPLE_SETTINGS).write_text(sample_settings.replace(_AZURITE, azurite.connection_string))
     (csv,) = _blocks(_section("A day with it"), "csv")

@@ -2,13 +2,17 @@
 
 import json
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
     from rich.console import Console
     from rich.text import Text
+
+_BAR = 20  # characters
 
 
 def printer() -> "Console":
@@ -79,22 +83,35 @@ def coloured(lines: Sequence[str]) -> "list[Text]":
 
 
 def progress[T](items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
-    """The items, with a progress bar on standard error while they are worked on, where that is a terminal."""
+    """The items; where standard error is a terminal, a bar says how many are done while the next one is worked on.
+
+    Nothing of that is left whenever an item is handed out: what is printed then, in whatever way, begins a line.
+    """
     if not sys.stderr.isatty():
         yield from items
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    shown = ""
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(
-        *columns,
-        console=Console(stderr=True),
-        transient=True,
-        # What is printed meanwhile goes above the bar, but never from a file into the terminal.
-        redirect_stdout=sys.stdout.isatty(),
-    ) as bar:
-        task = bar.add_task(what, total=total)
-        for item in items:
+    def show(text: str) -> None:
+        nonlocal shown
+        if shown or text:
+            sys.stderr.write(f"\r{' ' * len(shown)}\r{text}")
+            sys.stderr.flush()
+        shown = text
+
+    start = time.monotonic()
+    try:
+        show(what)
+        for done, item in enumerate(items, 1):
+            show("")
             yield item
-            bar.advance(task)
+            show(_how_far(what, done, total, time.monotonic() - start))
+    finally:
+        show("")
+
+
+def _how_far(what: str, done: int, total: int | None, seconds: float) -> str:
+    if not total:
+        return f"{what} {done}"
+    bar = "#" * (_BAR * done // total)
+    return f"{what} [{bar:-<{_BAR}}] {done}/{total}, {timedelta(seconds=round(seconds / done * (total - done)))} left"

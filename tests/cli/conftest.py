@@ -33,10 +33,6 @@ def tables(azurite: Azurite) -> Iterator[tuple[TableClient, TableClient]]:
 def store(azurite: Azurite, tables: tuple[TableClient, TableClient], monkeypatch: pytest.MonkeyPatch) -> Store:
     """The store that the command finds by its setting, with both tables empty."""
     monkeypatch.setenv("POLICY_STORE", azurite.connection_string)
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setenv("LINES", "40")
-    monkeypatch.setenv("NO_COLOR", "1")
-    monkeypatch.setenv("TERM", "dumb")
     return open_store()
 
 

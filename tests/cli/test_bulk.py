@@ -27,6 +27,7 @@ from policy_store.tables.store import Store
 from tests.cli.conftest import Run
 from tests.strategies import policies as any_policy
 
+_MTA_STS = Path(sys.executable).with_name("mta-sts")
 _IMPORTS = Path(__file__).parents[1] / "data" / "imports"
 
 
@@ -366,26 +367,61 @@ class TestExport:
             assert read.note == note
 
 
-def test_the_progress_bar_is_on_the_terminal_and_what_is_printed_in_the_file(store: Store) -> None:
-    store.policies.add("contoso.com", Policy(mode="testing", mx=("a.example",), max_age=604800))
+def _on_a_terminal(*words: str, stdout: int | None = None) -> tuple[str, bytes]:
+    """Run the command on a terminal, standard output too unless told: what came there, and what went to the pipe."""
     terminal, end = os.openpty()
     with os.fdopen(terminal, "rb", buffering=0) as seen:
-        done = subprocess.run(
-            [Path(sys.executable).parent / "mta-sts", "export", "-", "--to", "json"],
-            stdout=subprocess.PIPE,
-            stderr=end,
-            timeout=60,
-            check=True,
-            env={**os.environ, "TERM": "xterm"},
-        )
+        process = subprocess.Popen([_MTA_STS, *words], stdin=subprocess.DEVNULL, stdout=stdout or end, stderr=end)
         os.close(end)
-        bar = b""
+        came = b""
         with suppress(OSError):  # how a terminal without anybody at its other end closes
             while part := seen.read(4096):
-                bar += part
-    assert [policy["domain"] for policy in json.loads(done.stdout)] == ["contoso.com"]
-    assert b"exporting" in bar
-    assert b"contoso.com" not in bar
+                came += part
+        piped = process.communicate(timeout=60)[0] or b""
+    return came.decode(), piped
+
+
+def _screen(came: str) -> list[str]:
+    """The lines that a terminal shows, which goes back to the beginning of a line at each carriage return."""
+    lines = []
+    for line in came.replace("\r\n", "\n").split("\n"):
+        shown = ""
+        for part in line.split("\r"):
+            shown = part + shown[len(part) :]
+        lines.append(shown.rstrip())
+    return lines
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("import", "rows.csv", "--dry-run"),
+        ("edit", "--all", "--max-age", "1209600", "--dry-run"),
+        ("export", "-", "--to", "csv"),
+        ("dns", "--all", "--format", "zone"),
+        ("list",),
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_terminal_shows_what_a_pipe_gets_with_nothing_of_the_progress_left(
+    store: Store, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    for name in "ab":
+        store.policies.add(f"{name}.example", Policy(mode="testing", mx=(f"mx.{name}.example",), max_age=604800))
+    rows = ["domain,mode,mx,max_age", "c.example,testing,mx.c.example,604800", "d.example,testing,,604800"]
+    (tmp_path / "rows.csv").write_text("\n".join([*rows, "e.example,wrong,mx.e.example,604800", ""]))
+    piped = subprocess.run([_MTA_STS, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False).stdout
+    came, _ = _on_a_terminal(*words)
+    assert sorted(_screen(came)) == sorted(line.rstrip() for line in [*piped.decode().splitlines(), ""])
+
+
+def test_progress_is_on_the_terminal_and_what_is_printed_in_the_file(store: Store) -> None:
+    store.policies.add("contoso.com", Policy(mode="testing", mx=("a.example",), max_age=604800))
+    came, piped = _on_a_terminal("export", "-", "--to", "json", stdout=subprocess.PIPE)
+    assert [policy["domain"] for policy in json.loads(piped)] == ["contoso.com"]
+    assert "exporting 1" in came
+    assert "contoso.com" not in came
+    assert _screen(came) == [""]
 
 
 class TestAcceptedDomains:

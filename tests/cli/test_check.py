@@ -55,19 +55,14 @@ def options() -> Iterator[list[str]]:
 
 
 @pytest.fixture
-def check(options: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Check:
-    """Run the command in the lab, in a folder where nothing names a store: `check("good.example", input="...")`."""
-    for name in ("POLICY_STORE", "POLICY_STORE__tableServiceUri"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.chdir(tmp_path)
-    return _Runner(options, monkeypatch)
+def check(options: list[str]) -> Check:
+    """Run the command in the lab, without a store: `check("good.example", input="...")`."""
+    return _Runner(options)
 
 
 class _Runner:
-    def __init__(self, options: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, options: list[str]) -> None:
         self._options = options
-        for name, value in {"COLUMNS": "80", "TERM": "dumb", "NO_COLOR": "1"}.items():
-            monkeypatch.setenv(name, value)
 
     def __call__(self, *words: str, stdin: str = "") -> Result:
         return CliRunner().invoke(app, ["check", *words, *self._options], input=stdin, prog_name="mta-sts")
