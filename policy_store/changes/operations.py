@@ -76,7 +76,7 @@ def edit(desk: Desk, entry: Entry, wanted: Wanted, *, force: bool = False, named
     A pattern to drop that is not there is refused where the domain was `named`; of many it leaves a domain unchanged.
     """
     if entry.row is None:
-        return _refused(entry, _no_row(entry))
+        return _refused(entry, _no_row(desk, entry))
     fields, missing = _merged(entry.row, wanted)
     if missing:
         return _refused(entry, *missing)
@@ -294,8 +294,10 @@ def _kept(row: Row | InvalidRow, column: str, default: Any) -> Any:
     return getattr(row.policy, column) if isinstance(row, Row) else row.readable.get(column, default)
 
 
-def _no_row(entry: Entry) -> Reason:
-    return Reason("no_row", "it has no row", f"add it with 'mta-sts add {entry.domain}'")
+def _no_row(desk: Desk, entry: Entry) -> Reason:
+    near = desk.store.near(entry.domain)
+    remedy = f"did you mean {near}?" if near else f"add it with 'mta-sts add {entry.domain}'"
+    return Reason("no_row", "it has no row", remedy)
 
 
 def _no_policy(error: ValidationError) -> Reason:

@@ -36,7 +36,7 @@ class CuttingProxy:
             def answer(self) -> None:
                 proxy.answer(self)
 
-            do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = do_MERGE = answer
+            do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = do_MERGE = answer  # noqa: N815 - as http.server names them
 
             def log_message(self, *_: object) -> None:
                 pass

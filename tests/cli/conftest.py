@@ -9,7 +9,7 @@ from azure.data.tables import TableClient, TableServiceClient
 from typer.testing import CliRunner, Result
 
 from dev.azurite import Azurite
-from policy_store.cli import app
+from policy_store.cli import app, screen
 from policy_store.cli.session import open_store
 from policy_store.tables.history import TABLE as HISTORY_TABLE
 from policy_store.tables.policies import TABLE as POLICY_TABLE
@@ -33,6 +33,7 @@ def tables(azurite: Azurite) -> Iterator[tuple[TableClient, TableClient]]:
 def store(azurite: Azurite, tables: tuple[TableClient, TableClient], monkeypatch: pytest.MonkeyPatch) -> Store:
     """The store that the command finds by its setting, with both tables empty."""
     monkeypatch.setenv("POLICY_STORE", azurite.connection_string)
+    monkeypatch.setattr(screen, "on_terminal", lambda: True)
     return open_store()
 
 

@@ -399,7 +399,7 @@ def _screen(came: str) -> list[str]:
         ("edit", "--all", "--max-age", "1209600", "--dry-run"),
         ("export", "-", "--to", "csv"),
         ("dns", "--all", "--format", "zone"),
-        ("list",),
+        ("list", "--format", "table"),
     ],
     ids=lambda words: words[0],
 )
