@@ -165,6 +165,66 @@ class TestCsv:
         assert (done.exit_code, "nowhere.csv does not exist" in done.stderr) == (2, True)
 
 
+class TestSources:
+    def test_several_files_come_in_and_each_domain_is_said_with_its_place(
+        self, run: Run, store: Store, file: Callable[..., str]
+    ) -> None:
+        one, two = (
+            file("a.csv", "domain,mx\na.example,mx.a.example\n"),
+            file("b.json", '[{"domain": "b.example", "mx": "mx.b.example"}]'),
+        )
+        for dry in (("--dry-run",), ()):
+            done = run("import", one, two, *dry)
+            assert done.exit_code == 0, done.output
+            assert f"{one} line 2: a.example: new, mode testing" in done.stdout
+            assert f"{two} line 1: b.example: new, mode testing" in done.stdout
+        assert set(_rows(store)) == {"a.example", "b.example"}
+
+    def test_a_domain_in_two_files_with_two_policies_comes_in_from_neither(
+        self, run: Run, store: Store, file: Callable[..., str]
+    ) -> None:
+        one, two = (
+            file("a.csv", "domain,mx\na.example,mx.a.example\n"),
+            file("b.csv", "domain,mx\na.example,mx.b.example\n"),
+        )
+        done = run("import", one, two)
+        assert done.exit_code == 1
+        assert done.stderr.count("(domain_twice)") == 2
+        assert _rows(store) == {}
+
+    def test_a_pipe_is_read(self, store: Store) -> None:
+        done = subprocess.run(
+            [_MTA_STS, "import", "-"], input=b"domain,mx\na.example,mx.a.example\n", capture_output=True, check=True
+        )
+        assert done.stdout.decode().startswith("standard input line 2: a.example: new, mode testing")
+        assert set(_rows(store)) == {"a.example"}
+
+    def test_the_customer_comes_from_the_file_or_else_from_the_option(
+        self, run: Run, store: Store, file: Callable[..., str]
+    ) -> None:
+        source = file("a.csv", "domain,mx,customer\na.example,mx.a.example,0815\nb.example,mx.b.example,\n")
+        assert run("import", source, "--customer", "Contoso").exit_code == 0
+        assert {domain: row.customer for domain, row in _rows(store).items()} == {
+            "a.example": "0815",
+            "b.example": "Contoso",
+        }
+
+    def test_microsofts_own_domains_of_every_cloud_are_left_out_in_one_line(
+        self, run: Run, store: Store, file: Callable[..., str]
+    ) -> None:
+        names = (
+            "c.onmicrosoft.com",
+            "c.mail.onmicrosoft.com",
+            "c.onmicrosoft.us",
+            "c.onmicrosoft.de",
+            "c.partner.onmschina.cn",
+        )
+        done = run("import", file("a.txt", "\n".join(names)))
+        assert done.exit_code == 0, done.output
+        assert all(f"{name} (" in done.stdout.splitlines()[0] for name in names)
+        assert _rows(store) == {}
+
+
 class TestExistingRows:
     def test_the_same_again_is_unchanged(self, run: Run, store: Store, file: Callable[..., str]) -> None:
         source = file("policies.csv", "domain,mx\ncontoso.com,a.example\n")
@@ -338,6 +398,26 @@ class TestExport:
             "domain,mode,mx,max_age,customer,note",
             "b.example,testing,mx.example,604800,,",
         ]
+
+    def test_a_file_that_exists_is_overwritten_by_force_only(
+        self, run: Run, store: Store, file: Callable[..., str]
+    ) -> None:
+        store.policies.add("a.example", Policy(mode="testing", mx=("mx.example",), max_age=604800))
+        precious = file("all.csv", "precious")
+        refused = run("export", precious)
+        assert (refused.exit_code, "--force" in refused.stderr) == (2, True)
+        assert Path(precious).read_text() == "precious"
+        assert run("export", precious, "--force").exit_code == 0
+
+    def test_excel_gets_the_separator_of_the_language(
+        self, run: Run, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store.policies.add("a.example", Policy(mode="testing", mx=("mx.example",), max_age=604800))
+        monkeypatch.setattr("policy_store.cli.bulk.list_separator", lambda: ";")
+        assert run("export", str(tmp_path / "all.csv"), "--excel").exit_code == 0
+        assert (tmp_path / "all.csv").read_bytes().startswith(b"\xef\xbb\xbfdomain;mode;mx;max_age;customer;note\r\n")
+        assert run("import", str(tmp_path / "all.csv")).stdout.startswith("0 added, 0 changed, 1 unchanged")
+        assert run("export", str(tmp_path / "all.json"), "--excel").exit_code == 2
 
     def test_a_folder_that_holds_something_is_left_alone(
         self, run: Run, store: Store, file: Callable[..., str], tmp_path: Path
