@@ -27,7 +27,7 @@ LARGEST_REPORT = 4 * 1024 * 1024  # bytes of JSON; a real report has some kiloby
 LONGEST_TEXT = 200  # characters of a free text
 LONGEST_HOST = 253
 
-_MOST_OBJECTS = 30_000  # a failure is one
+_MOST_OBJECTS = 12_000  # a failure is one
 _MOST_VALUES = 200_000
 _MOST_POLICIES = 1000
 _MOST_SESSIONS = 2_000_000_000
