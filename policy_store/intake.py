@@ -27,7 +27,6 @@ WAIT = 3.0  # seconds until the answer: tlsrpt-reporter gives up after 10
 THREADS = 2
 WAITING = 32  # bodies that wait for a thread
 OLDEST = timedelta(days=35)
-LONGEST = timedelta(days=8)
 ROWS_OF_A_DOMAIN = 200  # new ones a day, in one worker
 ROWS_IN_ALL = 20_000
 
@@ -154,7 +153,7 @@ class Intake:
             return Answer(413, str(error))
         except reading.NotAReport as error:
             return Answer(400, str(error))
-        if problem := _out_of_bounds(report.range.start, report.range.until, now):
+        if problem := report.range.problem(now, OLDEST):
             return Answer(400, problem)
         source = Source("https", now, reading.clean(_client(post.forwarded), 60), reading.clean(post.agent))
         try:
@@ -244,17 +243,6 @@ class Intake:
                 row.day.isoformat(),
                 quoted(row.client),
             )
-
-
-def _out_of_bounds(start: datetime, end: datetime, now: datetime) -> str:
-    """What is wrong with the time that a report is about; empty where nothing is."""
-    if start < now - OLDEST:
-        return f"it begins more than {OLDEST.days} days ago"
-    if end > now + timedelta(days=1):
-        return "it ends in the future"
-    if end - start > LONGEST:
-        return f"it is about more than {LONGEST.days} days"
-    return ""
 
 
 def _client(forwarded: str) -> str:

@@ -2,10 +2,25 @@
 
 import logging
 
-from policy_store.cli import audit, bind, bulk, check, dns, edit, lint, look, promote, site, stats
+from policy_store.cli import audit, bind, bulk, check, dns, edit, lint, look, promote, reports, site, stats
 from policy_store.cli.command import app
 
-__all__ = ["app", "audit", "bind", "bulk", "check", "dns", "edit", "lint", "look", "main", "promote", "site", "stats"]
+__all__ = [
+    "app",
+    "audit",
+    "bind",
+    "bulk",
+    "check",
+    "dns",
+    "edit",
+    "lint",
+    "look",
+    "main",
+    "promote",
+    "reports",
+    "site",
+    "stats",
+]
 
 
 def main() -> None:

@@ -26,6 +26,7 @@ from policy_store.names import InvalidName, quoted, read_name
 LARGEST_REPORT = 4 * 1024 * 1024  # bytes of JSON; a real report has some kilobytes, one with 10,000 failures 2 MB
 LONGEST_TEXT = 200  # characters of a free text
 LONGEST_HOST = 253
+LONGEST_RANGE = timedelta(days=8)
 
 _MOST_OBJECTS = 12_000  # a failure is one
 _MOST_VALUES = 200_000
@@ -189,6 +190,16 @@ class DateRange(_Part):
         and for one that is given in local time with a false `Z`.
         """
         return (self.start + (self.until - self.start) / 2).date()
+
+    def problem(self, now: datetime, oldest: timedelta | None = None) -> str:
+        """Why a report about this time is not taken; empty where it is."""
+        if oldest is not None and self.start < now - oldest:
+            return f"it begins more than {oldest.days} days ago"
+        if self.until > now + timedelta(days=1):
+            return "it ends in the future"
+        if self.until - self.start > LONGEST_RANGE:
+            return f"it is about more than {LONGEST_RANGE.days} days"
+        return ""
 
 
 class Detail(_Part):
