@@ -8,7 +8,16 @@ from collections.abc import Mapping
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 
 
@@ -42,7 +51,7 @@ class Settings(BaseModel):
         Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]+$")], Field(alias="POLICY_HOST_HEADER")
     ] = "Host"
 
-    tlsrpt: Annotated[bool, Field(alias="POLICY_TLSRPT")] = False
+    tlsrpt: Annotated[bool, BeforeValidator(str.strip), Field(alias="POLICY_TLSRPT")] = False
 
     @model_validator(mode="after")
     def _one_store(self) -> Self:

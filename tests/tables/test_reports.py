@@ -34,7 +34,9 @@ def test_a_row_comes_back_as_it_was(reports: ReportTable) -> None:
     assert reports.add(row)
     assert reports.of_domain("contoso.com", _DAY, _DAY, raw=True) == [row]
     assert reports.of_domain("contoso.com", _DAY, _DAY) == [replace(row, raw=b"")]
-    assert list(reports.all(_DAY, _DAY)) == [replace(row, raw=b"")]
+    (brief,) = reports.all(_DAY, _DAY)
+    without = replace(row, contact="", report_id="", agent="", raw=b"")
+    assert replace(brief, start=row.start, end=row.end, received=row.received) == without
 
 
 def test_a_report_that_comes_twice_is_one_row_and_a_person_vouches_for_what_was_posted(reports: ReportTable) -> None:
@@ -85,8 +87,9 @@ def test_a_row_that_no_receiver_wrote_is_left_out_and_told(
     ):
         reports_client.create_entity({**row.entity, "RowKey": f"contoso.com!y!{number}", **change})
     with caplog.at_level(logging.ERROR):
-        assert list(reports.all(_DAY, _DAY)) == [replace(row, raw=b"")]
-    assert len(caplog.records) == 5
+        assert reports.of_domain("contoso.com", _DAY, _DAY) == [replace(row, raw=b"")]
+        assert len(list(reports.all(_DAY, _DAY))) == 2  # the one whose time is wrong has none here
+    assert len({record.getMessage() for record in caplog.records}) == 5
 
 
 def test_every_real_report_fits_a_row(reports: ReportTable) -> None:
