@@ -56,9 +56,11 @@ def _parse(line: str) -> None:
     group = get_command(app)
     assert isinstance(group, TyperGroup)
     context = group.make_context("mta-sts", words(line)[1:])
-    name, command, rest = group.resolve_command(context, [*context._protected_args, *context.args])
-    assert command
-    command.make_context(name, rest, parent=context)
+    while isinstance(group, TyperGroup):
+        name, command, rest = group.resolve_command(context, [*context._protected_args, *context.args])
+        assert command
+        context = command.make_context(name, rest, parent=context)
+        group = command
 
 
 @pytest.mark.parametrize(("where", "line"), _lines("mta-sts"))

@@ -1,6 +1,7 @@
 """docs/command.md says of every command what the command says of itself, and of its JSON what the models say."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeAliasType, get_args, get_origin
@@ -8,6 +9,7 @@ from typing import Any, Literal, TypeAliasType, get_args, get_origin
 import pytest
 import typer
 from pydantic import BaseModel
+from typer.core import TyperCommand, TyperGroup
 
 from policy_store.audit import AuditProblem
 from policy_store.changes.plan import Task
@@ -17,9 +19,11 @@ from policy_store.cli.bind import Binding
 from policy_store.cli.dns import DnsItem
 from policy_store.cli.shapes import Difference, PolicyDetails, PolicyState, RevisionItem
 from policy_store.cli.stats import FetchCount, LastGood, OldVersion, SlowAnswers, Stats, UnknownHost
+from policy_store.exchange.reports import ImportedReport
 from policy_store.lint.findings import Finding
 from policy_store.sender.dns_check import DnsCheck
 from policy_store.sender.report import Check, MxCheck
+from policy_store.tlsrpt.overview import ReportDetails, ReportedDay, ReportedFailure, ReportState
 
 _PAGE = (Path(__file__).parents[2] / "docs" / "command.md").read_text(encoding="utf-8")
 _MODELS: dict[str, type[BaseModel]] = {
@@ -44,9 +48,26 @@ _MODELS: dict[str, type[BaseModel]] = {
         LastGood,
         SlowAnswers,
         OldVersion,
+        ReportState,
+        ReportDetails,
+        ReportedDay,
+        ReportedFailure,
+        ImportedReport,
     )
 }
-_COMMANDS = typer.main.get_group(app).commands
+
+
+def _commands(group: TyperGroup, before: str = "") -> Iterator[tuple[str, TyperCommand]]:
+    """Each command by its words, those of a group behind the group's name."""
+    for name, command in group.commands.items():
+        if isinstance(command, TyperGroup):
+            yield from _commands(command, f"{before}{name} ")
+        else:
+            assert isinstance(command, TyperCommand)
+            yield f"{before}{name}", command
+
+
+_COMMANDS = dict(_commands(typer.main.get_group(app)))
 
 
 @pytest.mark.parametrize("name", _MODELS)

@@ -41,8 +41,8 @@ def test_the_app_ships_and_nothing_else() -> None:
 
     modules = {
         module.relative_to(ROOT).as_posix()
-        for folder in ("policy_store", "policy_store/tables")
-        for module in (ROOT / folder).glob("*.py")
+        for folder in ("policy_store", "policy_store/tables", "policy_store/tlsrpt")
+        for module in (ROOT / folder).glob("*.*")
     }
     assert shipped == {"function_app.py", "host.json", "requirements.txt", *modules}
 

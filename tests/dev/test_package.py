@@ -67,8 +67,8 @@ def test_the_zip_holds_the_app_and_nothing_else(deployed: Deployed) -> None:
     """It is made from what lies in the folder, with what git ignores: so is the one that publish sends."""
     modules = {
         module.relative_to(_ROOT).as_posix()
-        for folder in ("policy_store", "policy_store/tables")
-        for module in (_ROOT / folder).glob("*.py")
+        for folder in ("policy_store", "policy_store/tables", "policy_store/tlsrpt")
+        for module in (_ROOT / folder).glob("*.*")
     }
     with zipfile.ZipFile(deployed.archive) as archive:
         entries = archive.infolist()
