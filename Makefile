@@ -2,10 +2,12 @@
 PORT ?= 7071
 TABLE_PORT ?= 10002
 export PORT TABLE_PORT PYTHON
+# What a person has set for a Python of their own.
+unexport PYTHONHOME PYTHONIOENCODING PYTHONOPTIMIZE PYTHONPATH PYTHONSAFEPATH PYTHONWARNINGS
 
 python := .venv/bin/python
 
-.PHONY: help run test test-deploy lint bench set-up clean
+.PHONY: help run test test-deploy test-long lint bench package set-up clean
 
 help: ## these lines
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile
@@ -20,6 +22,9 @@ test-deploy: set-up ## what the Azure CLI says of every command for it: installs
 	@./dev/set_up_azure_cli.sh
 	@$(python) -m pytest -q tests/deploy
 
+test-long: set-up ## the tests in a checkout that was worked in, by people with settings and homes of their own
+	@./dev/test_used_checkout.sh
+
 lint: set-up ## ruff and mypy
 	@$(python) -m ruff check
 	@$(python) -m ruff format --check
@@ -28,9 +33,12 @@ lint: set-up ## ruff and mypy
 bench: set-up ## how fast the app answers
 	@$(python) -m bench
 
+package: set-up ## the folder .publish, which func azure functionapp publish sends
+	@$(python) -m dev.package
+
 set-up: ## .venv and dev/node/node_modules
 	@./dev/set_up.sh
 
 clean: ## remove all that the other jobs made, the local tables too
-	rm -rf .venv .venv-azure-cli dev/node/node_modules .azurite .bench .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv .venv-azure-cli dev/node/node_modules .azurite .bench .publish .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -5,34 +5,21 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from azure.core.exceptions import ResourceNotFoundError
 
-from policy_store.changes.write import in_force, read_entry
-from policy_store.cli import command
-from policy_store.cli.command import (
-    PROBLEM,
-    CommandError,
-    DomainArgument,
-    DryRunOption,
-    JsonOption,
-    Store,
-    StoreOption,
-    app,
-    open_store,
-    print_json,
-    print_table,
-    progress,
-    read_domain,
-)
+from policy_store.cli import session
+from policy_store.cli.command import app
+from policy_store.cli.errors import PROBLEM, CommandError
+from policy_store.cli.options import DomainArgument, DryRunOption, JsonOption, StoreOption, read_domain
+from policy_store.cli.screen import complain, print_json, print_table, progress, say
+from policy_store.cli.session import open_store
 from policy_store.exchange.reports import ImportedReport, import_reports
-from policy_store.tables.connection import open_table
-from policy_store.tables.entry import walk
-from policy_store.tables.reports import TABLE, ReportRow, ReportTable, table_is_missing
+from policy_store.tables.reports import TABLE, ReportRow, table_is_missing
 from policy_store.tlsrpt.evidence import LOOK_BACK
 from policy_store.tlsrpt.mails import Found, find, find_in
 from policy_store.tlsrpt.overview import ReportDetails, ReportState, details_of, first_day, state_of
@@ -42,9 +29,7 @@ _SHORTEST_KEPT = 60  # days: a verdict looks back 30, and a late import adds to 
 _AGE = re.compile(r"([0-9]{1,4})\s*(d|w|)")
 
 group = typer.Typer(
-    help="Look at the TLS reports that senders write, and bring in mailed ones.\n\nExample: mta-sts reports list",
-    no_args_is_help=True,
-    rich_markup_mode="rich",
+    help="The TLS reports that senders write: look at them, and bring in mailed ones.", no_args_is_help=True
 )
 app.add_typer(group, name="reports")
 
@@ -58,12 +43,12 @@ def list_(days: DaysOption = LOOK_BACK, json: JsonOption = False, store: StoreOp
     Example: mta-sts reports list --days 7
     """
     tables = open_store(store)
-    now, fresh_seconds = command.now(), tables.settings.fresh_seconds
-    with _table(tables) as reports:
-        rows = reports.all(first_day(now, max(days, LOOK_BACK)), now.date() + timedelta(days=1))
-        joined = by_domain(walk(tables.policies, tables.history), rows)
+    now, fresh_seconds = session.now(), tables.fresh_seconds
+    with _one_sentence():
+        rows = tables.reports.all(first_day(now, max(days, LOOK_BACK)), now.date() + timedelta(days=1))
+        joined = by_domain(tables.entries(), rows)
         states = (
-            state_of(domain, entry, in_force(entry) if entry else None, found, now, fresh_seconds, days)
+            state_of(domain, entry, entry.in_force if entry else None, found, now, fresh_seconds, days)
             for domain, entry, found in progress(joined, "walking the tables")
             if any(row.day >= first_day(now, days) for row in found)
         )
@@ -74,10 +59,10 @@ def list_(days: DaysOption = LOOK_BACK, json: JsonOption = False, store: StoreOp
     if shown:
         print_table(("domain", "sessions", "failed", "senders", "verdict", "why"), shown)
     else:
-        print(f"No report in the last {days} days.")
+        say(f"No report in the last {days} days.")
 
 
-@group.command()
+@group.command("show")
 def show(
     domain: DomainArgument,
     days: DaysOption = LOOK_BACK,
@@ -91,15 +76,15 @@ def show(
     """
     name = read_domain(domain)
     tables = open_store(store)
-    now = command.now()
+    now = session.now()
     first = first_day(now, max(days, LOOK_BACK))
-    with _table(tables) as reports:
-        rows = reports.of_domain(name, first, now.date() + timedelta(days=1), raw=raw)
+    with _one_sentence():
+        rows = tables.reports.of_domain(name, first, now.date() + timedelta(days=1), raw=raw)
     if raw:
         _print_raw([row for row in rows if row.day >= first_day(now, days)])
         return
-    entry = read_entry(tables, name)
-    details = details_of(name, entry, in_force(entry), rows, now, tables.settings.fresh_seconds, days)
+    entry = tables.entry(name)
+    details = details_of(name, entry, entry.in_force, rows, now, tables.fresh_seconds, days)
     if json:
         print_json(details)
     else:
@@ -125,9 +110,10 @@ def import_(
     """
     tables = open_store(store)
     found = (each for path in paths for each in _found(path))
-    with _table(tables, make=True) as reports:
+    with _one_sentence():
+        tables.reports.make_if_missing()
         results = list(
-            progress(import_reports(found, tables.policies, reports, now=command.now()), "importing reports")
+            progress(import_reports(found, tables.policies, tables.reports, now=session.now()), "importing reports")
         )
     if json:
         print_json(results)
@@ -142,7 +128,7 @@ def import_(
         raise typer.Exit(PROBLEM)
 
 
-@group.command()
+@group.command("prune")
 def prune(
     older_than: Annotated[
         str, typer.Option("--older-than", metavar="AGE", help="Such as 400d or 60w; at least 60 days.")
@@ -158,25 +144,18 @@ def prune(
     days = int(age[1]) * (7 if age[2] == "w" else 1) if age else 0
     if days < _SHORTEST_KEPT:
         raise CommandError(f"--older-than {older_than}: write a number of days or weeks, at least {_SHORTEST_KEPT}d.")
-    before = first_day(command.now(), days)
-    with _table(open_store(store)) as reports:
-        count = reports.delete_before(before, dry_run=dry_run)
-    print(f"{count} rows of days before {before} {'would be' if dry_run else 'were'} deleted.")
+    before = first_day(session.now(), days)
+    tables = open_store(store)
+    with _one_sentence():
+        count = tables.reports.delete_before(before, dry_run=dry_run)
+    say(f"{count} rows of days before {before} {'would be' if dry_run else 'were'} deleted.")
 
 
 @contextmanager
-def _table(tables: Store, *, make: bool = False) -> Iterator[ReportTable]:
-    """The reports of a store; a missing table is made, or is one sentence."""
-    reports = ReportTable(open_table(tables.settings, TABLE, operator=True))
-    if make:
-        try:
-            reports.of_domain("invalid", date(2000, 1, 1), date(2000, 1, 1))
-        except ResourceNotFoundError as error:
-            if not table_is_missing(error):
-                raise
-            reports.make()
+def _one_sentence() -> Iterator[None]:
+    """A missing table is one sentence with the next step."""
     try:
-        yield reports
+        yield
     except ResourceNotFoundError as error:
         if not table_is_missing(error):
             raise
@@ -198,9 +177,9 @@ def _found(path: str) -> Iterator[Found]:
 
 
 def _print_details(details: ReportDetails, days: int) -> None:
-    print(f"{details.domain}: {details.sessions} sessions in {days} days, {details.failed} failed")
+    say(f"{details.domain}: {details.sessions} sessions in {days} days, {details.failed} failed")
     if details.verdict:
-        print(f"{details.verdict}: {details.sentence}")
+        say(f"{details.verdict}: {details.sentence}")
     if details.days:
         print()
         print_table(
@@ -236,11 +215,11 @@ def _print_details(details: ReportDetails, days: int) -> None:
             ),
         )
         for cause, line in {line.cause: line for line in details.failures}.items():
-            print(f"\n{cause}: {line.what}.\n  {line.remedy}")
+            say(f"\n{cause}: {line.what}.\n  {line.remedy}")
             for reason in line.reasons[:3]:
-                print(f"  The sender says: {reason}")
+                say(f"  The sender says: {reason}")
     for clash in details.clashes:
-        print(f"\nTwo reports with different contents have one id, so that one of them may be made up: {clash}")
+        say(f"\nTwo reports with different contents have one id, so that one of them may be made up: {clash}")
 
 
 def _print_raw(rows: Sequence[ReportRow]) -> None:
@@ -251,7 +230,7 @@ def _print_raw(rows: Sequence[ReportRow]) -> None:
             print("".join(letter if letter.isprintable() else " " for letter in text))
     left_out = len({row.whole for row in rows} - {row.whole for row in rows if row.raw})
     if left_out:
-        command.complain(f"{left_out} reports were too large to be kept as they came.")
+        complain(f"{left_out} reports were too large to be kept as they came.")
 
 
 def _said(result: ImportedReport) -> str:

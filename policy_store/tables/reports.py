@@ -7,6 +7,7 @@ order of the other tables, and one report has one row however often it comes, an
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from heapq import merge
@@ -210,12 +211,15 @@ class ReportTable:
             return False
         return True
 
-    def make(self) -> None:
-        """Make the table where it is missing."""
+    def make_if_missing(self) -> None:
+        """Make the table where it is missing, which takes more than the right to write rows."""
         try:
-            self._client.create_table()
-        except ResourceExistsError:
-            return
+            next(iter(self._client.query_entities("PartitionKey eq ''", results_per_page=1)), None)
+        except ResourceNotFoundError as error:
+            if not table_is_missing(error):
+                raise
+            with suppress(ResourceExistsError):
+                self._client.create_table()
 
     def of_domain(self, domain: str, first: date, last: date, *, raw: bool = False) -> list[ReportRow]:
         """The rows of one domain for the days from `first` to `last`, the oldest first; with `raw` their sources too.

@@ -16,9 +16,10 @@ from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import TableServiceClient
 
 from dev.azurite import Azurite
-from policy_store.cli.command import DONE, PROBLEM, WRONG_USE, Store
+from policy_store.cli.errors import DONE, PROBLEM, WRONG_USE
 from policy_store.policy import Policy
 from policy_store.tables.reports import TABLE, ReportTable
+from policy_store.tables.store import Store
 from tests.cli.conftest import Run
 from tests.tlsrpt.making import SAMPLES, entry, report, rows
 
