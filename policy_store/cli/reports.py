@@ -48,7 +48,7 @@ def list_(days: DaysOption = LOOK_BACK, json: JsonOption = False, store: StoreOp
         rows = tables.reports.all(first_day(now, max(days, LOOK_BACK)), now.date() + timedelta(days=1))
         joined = by_domain(tables.entries(), rows)
         states = (
-            state_of(domain, entry, entry.in_force if entry else None, found, now, fresh_seconds, days)
+            state_of(domain, entry, found, now, fresh_seconds, days)
             for domain, entry, found in progress(joined, "walking the tables")
             if any(row.day >= first_day(now, days) for row in found)
         )
@@ -84,7 +84,7 @@ def show(
         _print_raw([row for row in rows if row.day >= first_day(now, days)])
         return
     entry = tables.entry(name)
-    details = details_of(name, entry, entry.in_force, rows, now, tables.fresh_seconds, days)
+    details = details_of(name, entry, rows, now, tables.fresh_seconds, days)
     if json:
         print_json(details)
     else:

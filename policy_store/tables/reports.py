@@ -197,6 +197,7 @@ class ReportTable:
 
     def __init__(self, client: TableClient) -> None:
         self._client = client
+        self._exists = False
 
     def add(self, row: ReportRow) -> bool:
         """Add the row; False where it is there already. What a person imports vouches for what anybody had posted."""
@@ -211,13 +212,22 @@ class ReportTable:
             return False
         return True
 
-    def make_if_missing(self) -> None:
-        """Make the table where it is missing, which takes more than the right to write rows."""
+    def exists(self) -> bool:
+        """Whether the store has the table; without it nobody receives reports. One request, until it has."""
+        if self._exists:
+            return True
         try:
             next(iter(self._client.query_entities("PartitionKey eq ''", results_per_page=1)), None)
         except ResourceNotFoundError as error:
             if not table_is_missing(error):
                 raise
+            return False
+        self._exists = True
+        return True
+
+    def make_if_missing(self) -> None:
+        """Make the table where it is missing, which takes more than the right to write rows."""
+        if not self.exists():
             with suppress(ResourceExistsError):
                 self._client.create_table()
 

@@ -3,17 +3,18 @@
 Pure: what the tables hold and the clock come from the caller.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from policy_store.policy import Policy
 from policy_store.tables.entry import Entry
 from policy_store.tables.history import Revision
-from policy_store.tables.reports import ReportRow
-from policy_store.tlsrpt.evidence import LOOK_BACK, Case, Code, State, verdict
+from policy_store.tables.reports import ReportRow, ReportTable
+from policy_store.tlsrpt.evidence import LOOK_BACK, Case, Code, State, Verdict, verdict
 from policy_store.tlsrpt.summary import clashes, failure_groups, sender_days, sessions
+
+_NOT_HERE = "the store has no policy of this domain"
 
 
 class ReportState(BaseModel):
@@ -77,22 +78,32 @@ def first_day(now: datetime, days: int) -> date:
     return now.date() - timedelta(days=days)
 
 
-def state_of(
-    domain: str,
-    entry: Entry | None,
-    policy: Policy | None,
-    rows: Sequence[ReportRow],
-    now: datetime,
-    fresh_seconds: float,
-    days: int,
-) -> ReportState:
-    """What the reports of the last `days` say of a domain, whose `policy` is in force; `rows` has those of LOOK_BACK
-    days at least, since the verdict needs them.
+def recent_rows(reports: ReportTable, now: datetime, domain: str = "") -> Iterable[ReportRow] | None:
+    """The rows that verdicts need, of one domain or of all in their order; None where nobody receives reports.
+
+    Raises an AzureError of the storage.
     """
-    found = None
-    if entry and policy:
-        lately = [row for row in rows if row.day >= first_day(now, LOOK_BACK)]
-        found = verdict(Case(policy, entry.revisions, lately, now, fresh_seconds))
+    if not reports.exists():
+        return None
+    first, last = first_day(now, LOOK_BACK), first_day(now, -1)
+    return reports.of_domain(domain, first, last) if domain else reports.all(first, last)
+
+
+def verdict_of(entry: Entry, rows: Sequence[ReportRow], now: datetime, fresh_seconds: float) -> Verdict | None:
+    """The verdict on a domain by what the tables hold alone."""
+    if entry.in_force is None:
+        return None
+    lately = [row for row in rows if row.day >= first_day(now, LOOK_BACK)]
+    return verdict(Case(entry.in_force, entry.revisions, lately, now, fresh_seconds))
+
+
+def state_of(
+    domain: str, entry: Entry | None, rows: Sequence[ReportRow], now: datetime, fresh_seconds: float, days: int
+) -> ReportState:
+    """What the reports of the last `days` say of a domain; `rows` has those of LOOK_BACK days at least, since the
+    verdict needs them.
+    """
+    found = verdict_of(entry, rows, now, fresh_seconds) if entry else None
     shown = [row for row in rows if row.day >= first_day(now, days)]
     total = sessions(shown)
     return ReportState(
@@ -103,21 +114,15 @@ def state_of(
         last=max((row.day for row in shown), default=None),
         verdict=found.verdict if found else None,
         code=found.code if found else None,
-        sentence=found.sentence if found else "" if policy else "the store has no policy of this domain",
+        sentence=found.sentence if found else "" if entry and entry.in_force else _NOT_HERE,
     )
 
 
 def details_of(
-    domain: str,
-    entry: Entry,
-    policy: Policy | None,
-    rows: Sequence[ReportRow],
-    now: datetime,
-    fresh_seconds: float,
-    days: int,
+    domain: str, entry: Entry, rows: Sequence[ReportRow], now: datetime, fresh_seconds: float, days: int
 ) -> ReportDetails:
     """What `state_of` says, with each day and each failure."""
-    state = state_of(domain, entry, policy, rows, now, fresh_seconds, days)
+    state = state_of(domain, entry, rows, now, fresh_seconds, days)
     rows = [row for row in rows if row.day >= first_day(now, days)]
     return ReportDetails(
         **state.model_dump(),
