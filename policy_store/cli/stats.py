@@ -16,7 +16,7 @@ from policy_store.cli.command import app
 from policy_store.cli.errors import CommandError
 from policy_store.cli.options import JsonOption
 from policy_store.cli.screen import print_json, print_table
-from policy_store.log_lines import Answer, NoLog, read_answers
+from policy_store.log_lines import Answer, NoLog, ReportPost, read_answers
 
 _SLOW = 1000  # milliseconds: the quickest senders give up after 2 seconds, DNS and TLS included
 _LONGEST_LINE = 65_536  # characters
@@ -73,6 +73,16 @@ class OldVersion(_Row):
     late: int | None = Field(description="seconds from the newer version to that time; null where the lines have none")
 
 
+class PostedReports(_Row):
+    """The TLS reports about a domain that one sender posted."""
+
+    domain: str = Field(description="the policy domain; `-` where the report is about none of ours or is no report")
+    reporter: str = Field(description="who wrote them; `-` where that could not be told")
+    status: int = Field(description="the status that they got: 201 new, 200 known, anything else not taken")
+    posts: int = Field(description="how many there were")
+    last: datetime | None = Field(description="the time of the last; null where the lines have none")
+
+
 class Stats(_Row):
     """What `stats` says of the lines it read."""
 
@@ -85,6 +95,7 @@ class Stats(_Row):
     unknown_hosts: list[UnknownHost] = Field(description="by host, the most first")
     last_good: list[LastGood] = Field(description="by domain, the most first")
     slow: list[SlowAnswers] = Field(description="by domain and outcome, the slowest first")
+    reports: list[PostedReports] = Field(description="by domain, sender and status, the most first")
     old_versions: list[OldVersion] = Field(description="by domain and version, the latest first")
 
 
@@ -110,6 +121,19 @@ class _Tally:
         self._last_good: dict[tuple[str, ...], _Group] = {}
         self._slow: dict[tuple[str, ...], _Group] = {}
         self._versions: dict[tuple[str, ...], _Group] = {}
+        self._reports: dict[tuple[str, ...], _Group] = {}
+
+    def take_report(self, report: ReportPost) -> None:
+        key = (report.domain, report.reporter, str(report.status))
+        group = self._reports.get(key)
+        if group is None:
+            if len(self._reports) >= _LIMIT:
+                self.not_counted += 1
+                return
+            group = self._reports[key] = _Group()
+        group.answers += 1
+        if report.time is not None:
+            group.last = max(group.last or report.time, report.time)
 
     def take(self, answer: Answer) -> None:
         self.answers += 1
@@ -157,6 +181,15 @@ class _Tally:
             fetches=sorted(fetches, key=lambda row: (-row.fetches - row.unavailable, row.domain, row.sender)),
             unknown_hosts=sorted(hosts, key=lambda row: (-row.answers, row.host)),
             last_good=sorted(last_good, key=lambda row: (-row.answers, row.domain)),
+            reports=sorted(
+                (
+                    PostedReports(
+                        domain=domain, reporter=reporter, status=int(status), posts=group.answers, last=group.last
+                    )
+                    for (domain, reporter, status), group in self._reports.items()
+                ),
+                key=lambda row: (-row.posts, row.domain, row.reporter, row.status),
+            ),
             slow=sorted(slow, key=lambda row: (-row.slowest, row.domain, row.outcome)),
             old_versions=sorted(self._old_versions(), key=lambda row: (-(row.late or 0), row.domain, row.version)),
         )
@@ -215,7 +248,9 @@ def stats(
             with nullcontext(sys.stdin.buffer) if file == "-" else Path(file).open("rb") as content:
                 for answer in read_answers(_lines(content)):
                     tally.lines += 1
-                    if answer is not None:
+                    if isinstance(answer, ReportPost):
+                        tally.take_report(answer)
+                    elif answer is not None:
                         tally.take(answer)
         except OSError as error:
             raise CommandError(f"{file} cannot be read: {error.strerror}.") from error
@@ -274,6 +309,13 @@ def _print(stats: Stats) -> None:
         stats.old_versions,
         lambda row: (row.domain, row.version, row.newer, str(row.fetches), "?" if row.late is None else str(row.late)),
     )
+    if stats.reports:
+        _table(
+            "Posted TLS reports",
+            ("domain", "sender", "status", "posts", "last"),
+            stats.reports,
+            lambda row: (row.domain, row.reporter, str(row.status), str(row.posts), _when(row.last)),
+        )
 
 
 def _table[T](title: str, columns: Sequence[str], rows: Sequence[T], cells: Callable[[T], Iterable[str]]) -> None:
