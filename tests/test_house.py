@@ -17,11 +17,12 @@ _FLOORS = (
     {"serving", "audit"},  # the app
     {"lint"},
     {"sender", "tlsrpt"},
+    {"intake"},  # the app: how a report comes in
     {"changes"},
     {"exchange", "azure"},
     {"cli", "web"},
 )
-_SERVING = {"serving"}  # for the app alone
+_SERVING = {"serving", "intake"}  # for the app alone
 # The packages that only these rooms may import.
 _TOOLS = {
     "typer": {"cli"},
@@ -30,7 +31,7 @@ _TOOLS = {
     "uvicorn": {"web"},
     "jinja2": {"web"},
     "dns": {"sender"},
-    "azure.functions": {"answering"},
+    "azure.functions": {"answering", "intake"},
 }
 
 

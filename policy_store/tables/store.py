@@ -19,14 +19,17 @@ from policy_store.tables.entry import Entry, row_of, walk
 from policy_store.tables.history import TABLE as HISTORY_TABLE
 from policy_store.tables.history import History
 from policy_store.tables.policies import PolicyTable
+from policy_store.tables.reports import TABLE as REPORT_TABLE
+from policy_store.tables.reports import ReportTable
 
 
 @dataclass(frozen=True)
 class Store:
-    """The two tables; for how many seconds the app serves a copy; and the store's name for people."""
+    """The tables; for how many seconds the app serves a copy; and the store's name for people."""
 
     policies: PolicyTable
     history: History
+    reports: ReportTable
     fresh_seconds: float
     name: str
 
@@ -35,7 +38,8 @@ class Store:
         """The store that the settings name, for an operator. Makes no request. Raises SettingsError."""
         policies = open_table(settings, operator=True)
         history = open_table(settings, HISTORY_TABLE, operator=True)
-        return cls(PolicyTable(policies), History(history), settings.fresh_seconds, _name(policies.url))
+        reports = ReportTable(open_table(settings, REPORT_TABLE, operator=True))
+        return cls(PolicyTable(policies), History(history), reports, settings.fresh_seconds, _name(policies.url))
 
     def entry(self, domain: str, *, brief: bool = False) -> Entry:
         """All that the store holds of `domain`; two requests, in `brief` only one where there is no row."""
