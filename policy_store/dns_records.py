@@ -105,6 +105,11 @@ def tlsrpt_records(texts: Iterable[str]) -> list[str]:
     return [text for text in texts if text.startswith("v=TLSRPTv1;")]
 
 
+def strings_of(text: str) -> list[str]:
+    """The strings of at most 255 octets that a TXT record holds `text` in (RFC 1035 section 3.3)."""
+    return [text[at : at + _LONGEST_STRING] for at in range(0, len(text), _LONGEST_STRING)]
+
+
 def _fields(text: str, version: str) -> list[tuple[str, str]]:
     """The fields after the version. Raises RecordSyntaxError."""
     first, *rest = text.split(";")
@@ -173,9 +178,7 @@ class DnsRecord:
     @property
     def strings(self) -> list[str]:
         """The value as a TXT record holds it: strings of at most 255 octets."""
-        if self.type != "TXT":
-            return [self.value]
-        return [self.value[at : at + _LONGEST_STRING] for at in range(0, len(self.value), _LONGEST_STRING)]
+        return strings_of(self.value) if self.type == "TXT" else [self.value]
 
     @property
     def zone_line(self) -> str:

@@ -10,10 +10,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
-from policy_store.lint.findings import Finding
 from policy_store.policy import Policy, PolicySyntaxError
 from policy_store.tables.history import Revision
+
+if TYPE_CHECKING:
+    from policy_store.lint.findings import Finding  # the app ships without the lint
 
 TESTING = timedelta(days=14)  # Google Workspace's guide: "testing mode for 2 weeks"
 RETIRED_MAX_AGE = 86400  # seconds: RFC 8461 section 8.3
@@ -69,7 +72,7 @@ def promotion_refusals(
     now: datetime,
     mx_hosts: Sequence[str] | None,
     id_is_current: bool,
-    findings: Iterable[Finding],
+    findings: "Iterable[Finding]",
     would_defer: bool = False,
     after: timedelta = TESTING,
 ) -> list[Refusal]:
