@@ -32,10 +32,18 @@ type Reason = Literal["no row", "no revision", "not recorded", "name too long"]
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The TXT record that a domain has to have, and from when it may be published (UTC)."""
+    """The TXT record that a domain has to have: what it says is in force since `in_force` (UTC), and may be published
+    once that is `wait` ago.
+    """
 
     text: str
-    since: datetime
+    in_force: datetime
+    wait: timedelta = timedelta()
+
+    @property
+    def since(self) -> datetime:
+        """From when the record may be published."""
+        return self.in_force + self.wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +85,8 @@ def wanted(
         revision = revisions[-1] if revisions and revisions[-1].text == row.policy.text else None
         if revision is None:
             return Left("not recorded", f"{domain} has a text that is not recorded yet")
-    served = served_everywhere(revision, fresh_seconds)
-    since = max(served, row.modified + (served - revision.since))
-    return Wanted(StsRecord(revision.id).text, since + MARGIN)
+    wait = served_everywhere(revision, fresh_seconds) - revision.since + MARGIN
+    return Wanted(StsRecord(revision.id).text, max(revision.since, row.modified), wait)
 
 
 def _newest_readable(revisions: Sequence[Revision]) -> Revision | None:

@@ -9,7 +9,7 @@ import logging
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -95,6 +95,7 @@ class Publisher:
         self._now = now
         self._clock = clock
         self._noted: dict[str, Wanted | Left] = {}
+        self._fallen_back: dict[str, tuple[str, datetime]] = {}  # invalid rows: the record, and when it was first seen
         self._last = ""  # the domain whose record was tried last
         self._paused_until = 0.0
         self._told: set[str] = set()
@@ -210,7 +211,18 @@ class Publisher:
             return
 
     def _wanted(self, entry: Entry) -> Wanted | Left:
-        return wanted(entry.domain, entry.row, entry.revisions, zone=self._zone_name, fresh_seconds=self._fresh_seconds)
+        """What the domain has to have. For an invalid row workers serve the newest revision, which may have been added
+        long after the row version that it records: it counts from when it was first seen here.
+        """
+        want = wanted(entry.domain, entry.row, entry.revisions, zone=self._zone_name, fresh_seconds=self._fresh_seconds)
+        if isinstance(want, Left) or not isinstance(entry.row, InvalidRow):
+            self._fallen_back.pop(entry.domain, None)
+            return want
+        text, seen = self._fallen_back.get(entry.domain, ("", self._now()))
+        if text != want.text:
+            seen = self._now()
+            self._fallen_back[entry.domain] = want.text, seen
+        return replace(want, in_force=max(want.in_force, seen))
 
     def _holds(self, name: str, want: Wanted | Left) -> bool:
         return isinstance(want, Wanted) and self._held.holds(name, want.text)
