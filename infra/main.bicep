@@ -30,6 +30,12 @@ param hostHeader string = ''
 @description('The output store of another app, whose tables this app is to serve in place of its own. Its identity gets no role there.')
 param sharedStore string = ''
 
+@description('Name of a DNS zone to make, such as sts.provider.example, in which the app publishes the ids by itself. Empty: no zone, and nothing is published.')
+param dnsZone string = ''
+
+@description('The TXT record for TLS reports that customers of the zone share, such as v=TLSRPTv1; rua=mailto:tls@provider.example; Empty: none.')
+param reportsRecord string = ''
+
 var onFlex = plan == 'flex'
 var packageContainer = 'app-package'
 
@@ -145,7 +151,18 @@ var hostHeaderSetting = empty(hostHeader) ? [] : [
   }
 ]
 
-var settings = concat(hostHeaderSetting, [
+var zoneSettings = empty(dnsZone) ? [] : [
+  {
+    name: 'POLICY_DNS_ZONE'
+    value: resourceId('Microsoft.Network/dnsZones', dnsZone)
+  }
+  {
+    name: 'POLICY_REPORTS_RECORD'
+    value: reportsRecord
+  }
+]
+
+var settings = concat(hostHeaderSetting, zoneSettings, [
   {
     name: 'POLICY_STORE__tableServiceUri'
     value: store
@@ -362,6 +379,16 @@ resource operatorsKeepHistory 'Microsoft.Authorization/roleAssignments@2022-04-0
   }
 }
 
+module zone 'zone.bicep' = if (!empty(dnsZone)) {
+  name: 'zone'
+  params: {
+    appName: appName
+    appPrincipalId: app.identity.principalId
+    operatorsGroupId: operatorsGroupId
+    zoneName: dnsZone
+  }
+}
+
 module alerts 'alerts.bicep' = {
   name: 'alerts'
   params: {
@@ -384,3 +411,6 @@ output domainVerificationId string = app.properties.customDomainVerificationId
 
 @description('What the command takes as --store.')
 output store string = store
+
+@description('The name servers that the parent of the zone delegates it to (NS records). Empty without a zone.')
+output nameServers array = empty(dnsZone) ? [] : zone.outputs.nameServers

@@ -17,7 +17,6 @@ from policy_store.policy import PolicySyntaxError
 from policy_store.tables.history import Revision
 from policy_store.tables.row import InvalidRow, Row
 
-REPORTS_NAME = "_smtp._tls"  # of the one record for TLS reports that all customers may share (RFC 8460 section 3)
 MOST_RECORD_SETS = 10_000  # of a zone: learn.microsoft.com/azure/dns/dns-faq
 
 # Besides what `life.served_everywhere` allows: the clocks of the table service, of the workers and of whoever publishes

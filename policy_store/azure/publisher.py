@@ -24,8 +24,8 @@ from policy_store.azure.zones import (
     ZoneThrottled,
     open_zone,
 )
-from policy_store.delegation import MOST_RECORD_SETS, REPORTS_NAME, Left, Wanted, record_name, wanted
-from policy_store.dns_records import RecordSyntaxError, StsRecord, TlsrptRecord
+from policy_store.delegation import MOST_RECORD_SETS, Left, Wanted, record_name, wanted
+from policy_store.dns_records import REPORTS_NAME, RecordSyntaxError, StsRecord, TlsrptRecord
 from policy_store.names import quoted
 from policy_store.settings import Settings
 from policy_store.tables.connection import open_table

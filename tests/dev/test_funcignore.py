@@ -1,8 +1,11 @@
 """What `func azure functionapp publish` ships, by Core Tools' own rules, which are not git's."""
 
+import os
 import subprocess
+import sys
 from pathlib import Path
 
+import dev.package
 from dev.package import Shipping
 
 ROOT = Path(__file__).parents[2]
@@ -44,7 +47,21 @@ def test_the_app_ships_and_nothing_else() -> None:
         for folder in ("policy_store", "policy_store/tables")
         for module in (ROOT / folder).glob("*.py")
     }
+    modules |= {f"policy_store/azure/{name}.py" for name in ("__init__", "held", "publisher", "zones")}
     assert shipped == {"function_app.py", "host.json", "requirements.txt", *modules}
+
+
+def test_what_publishes_ids_finds_all_that_it_needs_in_what_ships(tmp_path: Path) -> None:
+    """It is imported by the timer only, and so in no cold start."""
+    for path in dev.package.shipped(ROOT):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes((ROOT / path).read_bytes())
+    subprocess.run(
+        [sys.executable, "-c", "import policy_store.azure.publisher"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        check=True,
+    )
 
 
 def test_the_rules_are_core_tools_own() -> None:
