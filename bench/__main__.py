@@ -8,7 +8,7 @@ import platform
 from collections.abc import Callable
 from dataclasses import asdict
 
-from bench import audit, bulk, check, cold, hit, memory, miss, over_http, package
+from bench import audit, bulk, check, cold, hit, memory, miss, over_http, package, zones
 from bench.common import ROOT, Figure
 
 _PARTS: dict[str, Callable[[], list[Figure]]] = {
@@ -21,6 +21,7 @@ _PARTS: dict[str, Callable[[], list[Figure]]] = {
     "audit": audit.measure,
     "bulk": bulk.measure,
     "check": check.measure,
+    "zones": zones.measure,
 }
 _RESULTS = ROOT / ".bench" / "results.json"
 
