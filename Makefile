@@ -2,10 +2,12 @@
 PORT ?= 7071
 TABLE_PORT ?= 10002
 export PORT TABLE_PORT PYTHON
+# What a person has set for a Python of their own.
+unexport PYTHONHOME PYTHONIOENCODING PYTHONOPTIMIZE PYTHONPATH PYTHONSAFEPATH PYTHONWARNINGS
 
 python := .venv/bin/python
 
-.PHONY: help run test test-long test-deploy lint bench set-up clean
+.PHONY: help run test test-deploy test-long lint bench package set-up clean
 
 help: ## these lines
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile
@@ -16,12 +18,13 @@ run: set-up ## the app on localhost with sample policies, until Ctrl-C (PORT=707
 test: set-up ## every test
 	@$(python) -m pytest -q -n 3 --dist loadfile --ignore tests/deploy # tests wait more than they compute
 
-test-long: set-up ## the order of edits and ids, held against a model in 20,000 runs: half an hour
-	@HYPOTHESIS_EXAMPLES=20000 $(python) -m pytest -q -o faulthandler_timeout=0 tests/azure/test_when.py
-
 test-deploy: set-up ## what the Azure CLI says of every command for it: installs it, 700 MB
 	@./dev/set_up_azure_cli.sh
 	@$(python) -m pytest -q tests/deploy
+
+test-long: set-up ## the tests in a checkout that was worked in, and the order of edits and ids in 20,000 runs
+	@./dev/test_used_checkout.sh
+	@HYPOTHESIS_EXAMPLES=20000 $(python) -m pytest -q -o faulthandler_timeout=0 tests/azure/test_when.py
 
 lint: set-up ## ruff and mypy
 	@$(python) -m ruff check
@@ -31,9 +34,12 @@ lint: set-up ## ruff and mypy
 bench: set-up ## how fast the app answers
 	@$(python) -m bench
 
+package: set-up ## the folder .publish, which func azure functionapp publish sends
+	@$(python) -m dev.package
+
 set-up: ## .venv and dev/node/node_modules
 	@./dev/set_up.sh
 
 clean: ## remove all that the other jobs made, the local tables too
-	rm -rf .venv .venv-azure-cli dev/node/node_modules .azurite .bench .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv .venv-azure-cli dev/node/node_modules .azurite .bench .publish .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bench.audit import tables
 from bench.common import Figure, count, milliseconds, progress
-from policy_store.azure.publisher import Publisher, entry_reader
+from policy_store.azure.publisher import Publisher
 from policy_store.azure.zones import open_zone
 from policy_store.settings import Settings
 from policy_store.tables.connection import open_table
@@ -23,6 +23,7 @@ from policy_store.tables.entry import walk
 from policy_store.tables.history import TABLE as HISTORY_TABLE
 from policy_store.tables.history import History
 from policy_store.tables.policies import PolicyTable
+from policy_store.tables.store import Store
 from policy_store.zone_id import ZoneId
 from tests.lab.azure_dns import DOCUMENTED_LIMITS, AzureDns
 
@@ -43,7 +44,7 @@ def measure() -> list[Figure]:
             return Publisher(
                 zone,
                 _ZONE,
-                entry_reader(policies, history),
+                Store(policies, history, 60, "").entry,
                 fresh_seconds=60,
                 now=lambda: datetime.now(UTC) + ahead,
                 clock=lambda: time.monotonic() + ahead.total_seconds(),

@@ -5,17 +5,15 @@ section 8.2). There the id of the text in force is published, never before every
 that text (section 8.1): a sender that saw the id too early would keep the old text under the new id.
 """
 
-from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
 from policy_store.dns_records import StsRecord
 from policy_store.life import served_everywhere
-from policy_store.policy import PolicySyntaxError
-from policy_store.tables.history import Revision
-from policy_store.tables.row import InvalidRow, Row
+from policy_store.tables.entry import Entry
+from policy_store.tables.history import newest_readable
+from policy_store.tables.row import InvalidRow
 
 MOST_RECORD_SETS = 10_000  # of a zone: learn.microsoft.com/azure/dns/dns-faq
 
@@ -63,34 +61,26 @@ def domain_of(name: str) -> str | None:
     return name.removeprefix(_PREFIX) if name.startswith(_PREFIX) else None
 
 
-def wanted(
-    domain: str, row: Row | InvalidRow | None, revisions: Sequence[Revision], *, zone: str, fresh_seconds: float
-) -> Wanted | Left:
-    """What `domain` has to have in the zone named `zone`, by what both tables hold of it, the oldest revision first.
+def wanted(entry: Entry, full_name: str, fresh_seconds: float) -> Wanted | Left:
+    """What the record `full_name` has to hold for the domain of `entry`.
 
     What is in force is the row where it is valid, else the newest readable revision. Workers may serve another text
     until `fresh_seconds` after the revision, and after the row was written: somebody may have put another text into the
     row and taken it back. A domain whose row is gone keeps its record, since senders may hold the policy.
     """
-    if len(f"{record_name(domain)}.{zone}") > _LONGEST_NAME:
+    domain, row = entry.domain, entry.row
+    if len(full_name) > _LONGEST_NAME:
         return Left("name too long", f"the record of {domain} would have a name of more than {_LONGEST_NAME} bytes")
     if row is None:
         return Left("no row", f"{domain} has no row: its record stays until somebody removes it")
     if isinstance(row, InvalidRow):
-        revision = _newest_readable(revisions)
-        if revision is None:
+        found = newest_readable(entry.revisions)
+        if found is None:
             return Left("no revision", f"{domain} has no id yet: its row is invalid, and it never had a valid one")
+        revision = found[0]
+    elif entry.newest is None or not entry.recorded:
+        return Left("not recorded", f"{domain} has a text that is not recorded yet")
     else:
-        revision = revisions[-1] if revisions and revisions[-1].text == row.policy.text else None
-        if revision is None:
-            return Left("not recorded", f"{domain} has a text that is not recorded yet")
+        revision = entry.newest
     wait = served_everywhere(revision, fresh_seconds) - revision.since + MARGIN
     return Wanted(StsRecord(revision.id).text, max(revision.since, row.modified), wait)
-
-
-def _newest_readable(revisions: Sequence[Revision]) -> Revision | None:
-    for revision in reversed(revisions):
-        with suppress(PolicySyntaxError):
-            if revision.policy:
-                return revision
-    return None

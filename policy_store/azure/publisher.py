@@ -33,7 +33,8 @@ from policy_store.tables.entry import Entry
 from policy_store.tables.history import TABLE as HISTORY_TABLE
 from policy_store.tables.history import History
 from policy_store.tables.policies import PolicyTable
-from policy_store.tables.row import InvalidRow, Row
+from policy_store.tables.row import InvalidRow
+from policy_store.tables.store import Store
 from policy_store.zone_id import ZoneId
 
 SECONDS = 25.0  # of one run beside an audit, which with reads of the tables that are begun last costs it 30
@@ -71,7 +72,7 @@ class Tally:
 
 class Publisher:
     """Keeps the records of the zone named `zone_name` right, by `read`, which gets the entry of a domain from both
-    tables.
+    tables. `name_of` a domain is the name of its record, relative to the zone.
 
     `note` is called for each entry of a walk and makes no request; `run` publishes. Not to be shared between threads.
     """
@@ -84,6 +85,7 @@ class Publisher:
         *,
         fresh_seconds: float,
         reports: str = "",
+        name_of: Callable[[str], str] = record_name,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -92,6 +94,7 @@ class Publisher:
         self._read = read
         self._fresh_seconds = fresh_seconds
         self._reports = reports
+        self._name_of = name_of
         self._now = now
         self._clock = clock
         self._noted: dict[str, Wanted | Left] = {}
@@ -103,7 +106,7 @@ class Publisher:
     def note(self, entry: Entry) -> None:
         """Remember the domain if its record has to be written, or may have to be."""
         want = self._wanted(entry)
-        name = record_name(entry.domain)
+        name = self._name_of(entry.domain)
         if isinstance(want, Left) and want.reason != "not recorded":
             if want.reason != "no row" or name in self._held:
                 self._tell(want.message)
@@ -148,7 +151,7 @@ class Publisher:
                     continue
                 self._last = domain
                 try:
-                    yield from self._publish(record_name(domain), partial(self._decide, domain), seconds)
+                    yield from self._publish(self._name_of(domain), partial(self._decide, domain), seconds)
                     failures = 0
                 except RecordRefused as error:
                     self._tell(str(error))
@@ -169,7 +172,7 @@ class Publisher:
             if isinstance(want, Wanted) and want.since > now:
                 waiting += 1
             elif not (isinstance(want, Left) and want.reason != "not recorded") and not self._holds(
-                record_name(domain), want
+                self._name_of(domain), want
             ):
                 late += 1
         return waiting, late
@@ -183,7 +186,7 @@ class Publisher:
     def _is_settled(self, domain: str) -> bool:
         """Whether there is nothing to do now, by what was noted: the record is right, or it has to wait."""
         want = self._noted[domain]
-        if self._holds(record_name(domain), want):
+        if self._holds(self._name_of(domain), want):
             del self._noted[domain]
             return True
         return isinstance(want, Wanted) and want.since > self._now()
@@ -214,7 +217,7 @@ class Publisher:
         """What the domain has to have. For an invalid row workers serve the newest revision, which may have been added
         long after the row version that it records: it counts from when it was first seen here.
         """
-        want = wanted(entry.domain, entry.row, entry.revisions, zone=self._zone_name, fresh_seconds=self._fresh_seconds)
+        want = wanted(entry, f"{self._name_of(entry.domain)}.{self._zone_name}", self._fresh_seconds)
         if isinstance(want, Left) or not isinstance(entry.row, InvalidRow):
             self._fallen_back.pop(entry.domain, None)
             return want
@@ -267,23 +270,10 @@ def open_publisher(settings: Settings) -> Publisher | Unusable:
         reports = TlsrptRecord.parse(settings.reports_record).text if settings.reports_record else ""
     except RecordSyntaxError as error:
         return Unusable(f"POLICY_REPORTS_RECORD: {error}")
-    read = entry_reader(PolicyTable(open_table(settings)), History(open_table(settings, HISTORY_TABLE)))
+    policies, history = PolicyTable(open_table(settings)), History(open_table(settings, HISTORY_TABLE))
+    store = Store(policies, history, settings.fresh_seconds, "")
     zone = open_zone(zone_id, settings)
-    return Publisher(zone, zone_id.name, read, fresh_seconds=settings.fresh_seconds, reports=reports)
-
-
-def entry_reader(policies: PolicyTable, history: History) -> Callable[[str], Entry]:
-    """A function that reads from both tables all that they hold of a domain; it raises an AzureError."""
-
-    def read(domain: str) -> Entry:
-        row: Row | InvalidRow | None
-        try:
-            row = policies.get(domain)
-        except InvalidRow as invalid:
-            row = invalid
-        return Entry(domain, row, (), tuple(history.revisions(domain)))
-
-    return read
+    return Publisher(zone, zone_id.name, store.entry, fresh_seconds=store.fresh_seconds, reports=reports)
 
 
 def _log_published(done: Published, zone: str) -> None:

@@ -12,7 +12,10 @@ from typing import Annotated, BinaryIO
 import typer
 from pydantic import BaseModel, ConfigDict, Field
 
-from policy_store.cli.command import CommandError, JsonOption, app, print_json, print_table
+from policy_store.cli.command import app
+from policy_store.cli.errors import CommandError
+from policy_store.cli.options import JsonOption
+from policy_store.cli.screen import print_json, print_table
 from policy_store.log_lines import Answer, NoLog, read_answers
 
 _SLOW = 1000  # milliseconds: the quickest senders give up after 2 seconds, DNS and TLS included
@@ -195,14 +198,14 @@ def _time_of(version: str) -> datetime | None:
         return None
 
 
-@app.command()
+@app.command("stats")
 def stats(
     files: Annotated[
         list[str], typer.Argument(metavar="FILE", show_default=False, help="Exported logs; - is standard input.")
     ],
     json: JsonOption = False,
 ) -> None:
-    """Count exported log lines: fetches by domain and sender, unknown hosts, last-good, slow and old answers.
+    """Count exported log lines: fetches by domain and sender, unknown hosts, slow answers.
 
     Example: mta-sts stats query_data.csv
     """

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from policy_store.azure.publisher import Publisher, entry_reader
+from policy_store.azure.publisher import Publisher
 from policy_store.azure.zones import Zone, open_zone
 from policy_store.settings import Settings
 from policy_store.tables.entry import walk
 from policy_store.tables.history import History
 from policy_store.tables.policies import PolicyTable
+from policy_store.tables.store import Store
 from policy_store.zone_id import ZoneId
 from tests.lab.azure_dns import AzureDns
 
@@ -60,7 +61,7 @@ def new_publisher(zone: Zone, policies: PolicyTable, history: History, clock: Cl
     """Give a function that makes a publisher with the memory of a new process."""
 
     def make(reports: str = "") -> Publisher:
-        read = entry_reader(policies, history)
+        read = Store(policies, history, 60, "").entry
         return Publisher(zone, ZONE, read, fresh_seconds=60, reports=reports, now=clock.now, clock=clock.seconds)
 
     return make

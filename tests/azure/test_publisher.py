@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from azure.data.tables import TableClient, UpdateMode
 
-from policy_store.azure.publisher import Publisher, Tally, Unusable, entry_reader, open_publisher
+from policy_store.azure.publisher import Publisher, Tally, Unusable, open_publisher
 from policy_store.azure.zones import open_zone
 from policy_store.policy import Policy
 from policy_store.settings import Settings
@@ -232,10 +232,6 @@ class TestCost:
         new_publisher: NewPublisher,
         write: Write,
         run: Run,
-        policies: PolicyTable,
-        history: History,
-        zone: object,
-        clock: Clock,
     ) -> None:
         write()
         run(new_publisher())
@@ -413,10 +409,3 @@ class TestSettings:
 
     def test_the_zone_is_found_by_the_apps_identity(self, azure: AzureDns) -> None:
         assert open_zone(ZoneId.parse(azure.zone_id(ZONE)), SETTINGS).page() == ([], "")
-
-
-def test_an_entry_has_what_both_tables_hold(policies: PolicyTable, history: History, write: Write) -> None:
-    write()
-    entry = entry_reader(policies, history)("contoso.com")
-    assert entry.recorded
-    assert entry_reader(policies, history)("fabrikam.com").row is None

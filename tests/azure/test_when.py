@@ -217,7 +217,7 @@ class When(RuleBasedStateMachine):
     def the_newest_id_is_just_due(self, which: int, seconds: float) -> None:
         """By the clock of a publisher, whatever time that is; then it walks and runs."""
         self.an_audit_walks(which)
-        want = wanted(_DOMAIN, self.entry().row, self.revisions, zone="sts.example", fresh_seconds=_FRESH)
+        want = wanted(self.entry(), f"{_NAME}.sts.example", _FRESH)
         if isinstance(want, Wanted):
             ahead = (want.since - self.publishers_clock(which)).total_seconds()
             self.time_passes(max(0.0, ahead + seconds))

@@ -10,9 +10,10 @@ from typer.testing import CliRunner, Result
 
 from dev.azurite import Azurite
 from policy_store.cli import app
-from policy_store.cli.command import Store, open_store
+from policy_store.cli.session import open_store
 from policy_store.tables.history import TABLE as HISTORY_TABLE
 from policy_store.tables.policies import TABLE as POLICY_TABLE
+from policy_store.tables.store import Store
 
 type Run = Callable[..., Result]
 
@@ -32,10 +33,6 @@ def tables(azurite: Azurite) -> Iterator[tuple[TableClient, TableClient]]:
 def store(azurite: Azurite, tables: tuple[TableClient, TableClient], monkeypatch: pytest.MonkeyPatch) -> Store:
     """The store that the command finds by its setting, with both tables empty."""
     monkeypatch.setenv("POLICY_STORE", azurite.connection_string)
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setenv("LINES", "40")
-    monkeypatch.setenv("NO_COLOR", "1")
-    monkeypatch.setenv("TERM", "dumb")
     return open_store()
 
 

@@ -10,14 +10,15 @@ from typing import Any, get_args
 import pytest
 from pycep import BicepParser
 
-from dev import bicep
+from dev import bicep, package
 from policy_store.audit import AuditReport
 from policy_store.azure.publisher import Tally
 from policy_store.serving import Outcome
+from tests.checkout import tracked
 
 ROOT = Path(__file__).parents[2]
 MISSED = ROOT / "tests" / "data" / "bicep_missed.json"
-FILES = {path.name: path.read_text(encoding="utf-8") for path in sorted(bicep.FOLDER.glob("*.bicep"))}
+FILES = {path.name: path.read_text(encoding="utf-8") for path in tracked("infra/*.bicep")}
 # A property's name and a value of one word, alone or as one of two in a choice.
 _PROPERTY = re.compile(r"^ +'?([\w.]+)'?: ", re.MULTILINE)
 _VALUE = re.compile(r"(?<=[:?] )'([\w.,|-]+)'(?= :|$)", re.MULTILINE)
@@ -34,7 +35,7 @@ def slips(text: str) -> Iterator[tuple[str, str]]:
 
 
 def test_nothing_is_found_in_infra() -> None:
-    assert bicep.check() == []
+    assert [finding for name, text in FILES.items() for finding in bicep.check_file(name, text)] == []
 
 
 def test_nearly_every_slip_is_found_and_the_others_are_listed() -> None:
@@ -109,8 +110,7 @@ def test_in_the_zone_the_app_may_read_and_write_txt_records_and_delete_none() ->
 
 
 def test_the_alerts_look_for_what_the_app_logs() -> None:
-    sources = [ROOT / "function_app.py", *(ROOT / "policy_store").rglob("*.py")]
-    code = "".join(path.read_text(encoding="utf-8") for path in sources)
+    code = "".join((ROOT / path).read_text(encoding="utf-8") for path in package.shipping(ROOT))
     queries = re.findall(r"query: '(.+)'", FILES["alerts.bicep"])
     lines = {text for query in queries for text in re.findall(r'startswith "([^"]+)"', query)}
     assert lines == {
