@@ -4,17 +4,20 @@ each test, and the data files.
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
-from azure.data.tables import TableClient
+from azure.core.exceptions import ResourceNotFoundError
+from azure.data.tables import TableClient, TableServiceClient
 from hypothesis import HealthCheck, settings
 
 from dev.azurite import Azurite
+from policy_store.tables.history import TABLE as HISTORY_TABLE
 from policy_store.tables.history import History
+from policy_store.tables.policies import TABLE as POLICY_TABLE
 from policy_store.tables.policies import PolicyTable
 from tests import environment
 
@@ -56,6 +59,17 @@ def azurite() -> Iterator[Azurite]:
     """A table service in memory for the whole session."""
     with Azurite() as service:
         yield service
+
+
+@pytest.fixture
+def tables(azurite: Azurite) -> Iterator[tuple[TableClient, TableClient]]:
+    """The tables of policies and of revisions, empty, as the SDK sees them."""
+    with TableServiceClient.from_connection_string(azurite.connection_string) as service:
+        for name in (POLICY_TABLE, HISTORY_TABLE):
+            with suppress(ResourceNotFoundError):
+                service.delete_table(name)
+            service.create_table(name)
+        yield service.get_table_client(POLICY_TABLE), service.get_table_client(HISTORY_TABLE)
 
 
 @pytest.fixture

@@ -16,10 +16,10 @@ from typer.testing import Result
 from policy_store.cli import session
 from policy_store.policy import Policy
 from policy_store.tables.store import Store
-from tests.cli.conftest import Run, run, store, tables
+from tests.cli.conftest import Run, run, store
 from tests.end_to_end.senders.names import DnsServer
 
-__all__ = ["run", "store", "tables"]  # fixtures of the command's own tests
+__all__ = ["run", "store"]  # fixtures of the command's own tests
 
 _PROVIDERS = json.loads((Path(__file__).parent / "data" / "day" / "providers.json").read_text(encoding="utf-8"))
 _LABELS = [f"customer{number:03}" for number in range(300)]

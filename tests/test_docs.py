@@ -21,10 +21,10 @@ from policy_store.cli import app
 from policy_store.policy import Policy
 from policy_store.tables.store import Store
 from tests.checkout import tracked
-from tests.cli.conftest import Run, run, store, tables
+from tests.cli.conftest import Run, run, store
 from tests.doc_lines import commands, words
 
-__all__ = ["run", "store", "tables"]  # fixtures of the command's own tests
+__all__ = ["run", "store"]  # fixtures of the command's own tests
 
 _ROOT = Path(__file__).parents[1]
 _PAGES = {

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.checkout import ROOT
-from tests.cli.conftest import Run, run, store, tables
+from tests.cli.conftest import Run, run, store
 from tests.environment import machine_environment
 
-__all__ = ["run", "store", "tables"]  # fixtures of the command's own tests
+__all__ = ["run", "store"]  # fixtures of the command's own tests
 
 # What a person may have set: the app's settings, a sign-in, wishes for the terminal, another encoding.
 _SET = {

@@ -16,10 +16,10 @@ from dev import samples
 from dev.azurite import Azurite
 from policy_store.cli import app, session
 from policy_store.tables.store import Store
-from tests.cli.conftest import Run, run, store, tables
+from tests.cli.conftest import Run, run, store
 from tests.end_to_end.senders.names import DnsServer
 
-__all__ = ["run", "store", "tables"]  # fixtures of the command's own tests
+__all__ = ["run", "store"]  # fixtures of the command's own tests
 
 _ROOT = Path(__file__).parents[1]
 _README = (_ROOT / "README.md").read_text(encoding="utf-8")

@@ -54,7 +54,7 @@ def add(
 ) -> Planned:
     """The first policy of a domain; one that is here with this very policy is as it should be."""
     if isinstance(entry.row, Row) and entry.row.policy == policy and note in (None, entry.row.note):
-        return _as_it_is(desk, entry)
+        return as_it_is(desk, entry)
     if entry.row is not None:
         remedy = f"change it with 'mta-sts edit {entry.domain}'"
         return _refused(entry, Reason("row_exists", "it has a row already", remedy))
@@ -81,7 +81,7 @@ def edit(desk: Desk, entry: Entry, wanted: Wanted, *, force: bool = False, named
         return _refused(entry, _no_policy(error))
     for_people = (wanted.note in (None, entry.note)) and (wanted.customer in (None, entry.customer))
     if isinstance(entry.row, Row) and entry.row.policy == policy and for_people:
-        return _as_it_is(desk, entry)
+        return as_it_is(desk, entry)
     if not force and (reasons := edit_reasons(desk, entry, policy)):
         return Refused(entry.domain, tuple(reasons), forcible=True)
     return planned(desk, entry, policy, why=wanted.note or "", note=wanted.note, customer=wanted.customer)
@@ -99,7 +99,7 @@ def roll_back(desk: Desk, entry: Entry, id_: str, *, why: str = "", force: bool 
     except PolicySyntaxError as error:
         return _refused(entry, Reason("invalid_revision", f"the text of {revision.id} is not a policy: {error}"))
     if isinstance(entry.row, Row) and entry.row.policy == policy:
-        return _as_it_is(desk, entry)
+        return as_it_is(desk, entry)
     if not force and (reasons := edit_reasons(desk, entry, policy)):
         return Refused(entry.domain, tuple(reasons), forcible=True)
     return planned(desk, entry, policy, why=why or f"rollback to {revision.id}")
@@ -114,7 +114,7 @@ def promote(desk: Desk, entry: Entry, *, after: timedelta = TESTING, why: str = 
         return _refused(entry, Reason("no_policy", wrong, "fix it first" if entry.row else "add it first"))
     policy = entry.row.policy
     if policy.mode == "enforce":
-        return _as_it_is(desk, entry)
+        return as_it_is(desk, entry)
     if policy.mode != "testing":
         remedy = f"set it to testing first, 'mta-sts edit {entry.domain} --mode testing'"
         return _refused(entry, Reason("not_testing", f"the mode is {policy.mode}", remedy))
@@ -138,7 +138,7 @@ def retire(desk: Desk, entry: Entry, *, why: str = "") -> Planned:
         remedy = f"'mta-sts show {entry.domain}' says why"
         return _refused(entry, Reason("no_policy", "it has no policy", remedy))
     if isinstance(entry.row, Row) and policy == retired(policy):
-        return _as_it_is(desk, entry)
+        return as_it_is(desk, entry)
     return planned(desk, entry, retired(policy), why=why or "retired")
 
 
@@ -173,7 +173,7 @@ def restore(desk: Desk, entry: Entry, time: datetime, *, why: str = "", force: b
     revision, policy = then
     gone = entry.row is None and policy.mode == "none"
     if gone or (isinstance(entry.row, Row) and entry.row.policy == policy):
-        return _as_it_is(desk, entry) if entry.row else Unchanged(entry)
+        return as_it_is(desk, entry) if entry.row else Unchanged(entry)
     reasons = [] if force else _restore_reasons(desk, entry, revision, policy)
     if reasons:
         return Refused(entry.domain, tuple(reasons), forcible=True)
@@ -222,7 +222,7 @@ def dated(change: Change, revision: Revision, fresh_seconds: float) -> Change:
     )
 
 
-def _as_it_is(desk: Desk, entry: Entry) -> Planned:
+def as_it_is(desk: Desk, entry: Entry) -> Planned:
     """Nothing to change; a row that nobody has recorded yet is recorded."""
     fresh_seconds = desk.store.fresh_seconds
     if isinstance(entry.row, Row) and not entry.recorded:

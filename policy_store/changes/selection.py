@@ -6,7 +6,7 @@ and a value that is read as names are, forgiving Unicode, a final dot and letter
 
 import operator
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -32,6 +32,10 @@ _NUMBER = re.compile(r"[0-9]{1,10}")
 
 class InvalidCondition(ValueError):
     """An expression is not a condition; the message says what is allowed."""
+
+
+class NoMatch(Exception):
+    """No domain matches the conditions; the message names them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +86,19 @@ class Selection:
         return bool(self.domains)
 
     def entries(self, store: Store) -> Iterator[Entry]:
-        """What the store holds of each domain; where none is named, of all, in key order."""
-        found = map(store.entry, self.domains) if self.named else store.entries()
-        return (entry for entry in found if self.holds(entry))
+        """What the store holds of each domain; where none is named, of all, in key order. Raises NoMatch."""
+        return self.chosen(map(store.entry, self.domains) if self.named else store.entries())
+
+    def chosen(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+        """Those of the entries that match. Raises NoMatch at the end where there are conditions and none does."""
+        found = False
+        for entry in entries:
+            if self.holds(entry):
+                found = True
+                yield entry
+        if not found and self.conditions:
+            words = " and ".join(f"{one.field} {one.op} {one.value}" for one in self.conditions)
+            raise NoMatch(f"No domain matches {words}: 'mta-sts list' shows what there is")
 
     def holds(self, entry: Entry) -> bool:
         """Whether all conditions hold; they do where there is none."""
@@ -126,11 +140,3 @@ def _as_name(value: str) -> str:
         return star + read_name(name)
     except InvalidName:
         return value
-
-
-def no_match(conditions: Sequence[Condition]) -> str:
-    """The sentence where no domain is left."""
-    if not conditions:
-        return "the store has no domain yet: add one with 'mta-sts add'"
-    words = " and ".join(f"{condition.field} {condition.op} {condition.value}" for condition in conditions)
-    return f"no domain matches {words}: 'mta-sts list' shows what there is"

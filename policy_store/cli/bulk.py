@@ -146,12 +146,13 @@ def export(
 
     def rows() -> Iterator[Row]:
         nonlocal left_out
-        for row in progress(tables.policies.rows(), "exporting"):
-            if not isinstance(row, Row):
+        entries = (Entry(row.domain, row) for row in progress(tables.policies.rows(), "exporting"))
+        for row in (entry.row for entry in selection.chosen(entries)):
+            if isinstance(row, Row):
+                yield row
+            elif row is not None:
                 left_out += 1
                 complain(f"{row.domain} is left out, since its row holds no policy: {row}")
-            elif selection.holds(Entry(row.domain, row)):
-                yield row
 
     count = write_policies(target, kind, rows())
     if str(target) != "-":

@@ -12,7 +12,7 @@ from policy_store.changes.brake import Question, needs_note, question, summary
 from policy_store.changes.change import Change, Planned, Refused, Unchanged, difference
 from policy_store.changes.many import decide_all, write_all
 from policy_store.changes.outcome import Outcome
-from policy_store.changes.selection import Selection, no_match
+from policy_store.changes.selection import Selection
 from policy_store.cli.errors import PROBLEM, UNREACHABLE, WRONG_USE, CommandError
 from policy_store.cli.screen import coloured, complain, print_json, printer, progress, say
 from policy_store.dns_records import StsRecord
@@ -46,7 +46,7 @@ class Changing:
     ) -> None:
         """Decide for each domain that is selected, with a row or, as `gone` says, without one, and carry it out.
 
-        Raises what `run` raises, and CommandError where no domain is selected.
+        Raises what `run` raises, and NoMatch.
         """
         if selection.named:
             names = selection.domains
@@ -55,9 +55,6 @@ class Changing:
             return
         entries = (entry for entry in selection.entries(self.store) if gone or entry.row)
         self.run(decide_all(decide, entries, attrgetter("domain")), what)
-        if not self.counts:
-            sentence = no_match(selection.conditions)
-            raise CommandError(f"{sentence[0].upper()}{sentence[1:]}.", PROBLEM)
 
     def run(self, planned: Iterable[Planned], what: str = "", total: int | None = None) -> None:
         """Tell what becomes of each domain as it ends, and the counts whatever happens.

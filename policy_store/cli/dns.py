@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from policy_store.changes.records import DnsItem, Wanted, records_of
-from policy_store.changes.selection import Selection, no_match
+from policy_store.changes.selection import Selection
 from policy_store.cli import session
 from policy_store.cli.command import app
 from policy_store.cli.errors import PROBLEM, CommandError
@@ -147,19 +147,15 @@ def check(
 def _entries(store: Store, selection: Selection) -> Iterator[Entry]:
     """The domains that are selected and have a policy, or had one that was never taken back.
 
-    Raises CommandError for a named one without any, and where no domain is left.
+    Raises CommandError for a named one without any.
     """
-    found = False
     for entry in selection.entries(store):
         if entry.row or entry.vanished:
-            found = True
             yield entry
         elif selection.named:
             has = "was removed" if entry.revisions else "is not in the store"
             domain = entry.domain
             raise CommandError(f"{domain} {has}: it needs no records; 'mta-sts add {domain}' adds a policy.", PROBLEM)
-    if not found and selection.conditions:
-        raise CommandError(f"{no_match(selection.conditions).capitalize()}.", PROBLEM)
 
 
 def _records(store: Store, selection: Selection, wanted: Wanted) -> tuple[list[DnsRecord], list[str]]:

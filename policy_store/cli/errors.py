@@ -20,8 +20,11 @@ def explained(error: Exception) -> tuple[str, int]:
 
     from azure.core.exceptions import AzureError
 
+    from policy_store.changes.selection import NoMatch
     from policy_store.tables.store import storage_problem
 
+    if isinstance(error, NoMatch):
+        return f"{error}.", PROBLEM
     if isinstance(error, AzureError):
         message, remedy = storage_problem(error)
         return f"{message[0].upper()}{message[1:]}: {remedy}.", UNREACHABLE

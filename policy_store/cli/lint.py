@@ -9,11 +9,10 @@ import typer
 from rich.padding import Padding
 from rich.text import Text
 
-from policy_store.changes.selection import no_match
 from policy_store.cli.command import app
 from policy_store.cli.errors import PROBLEM, CommandError
 from policy_store.cli.options import JsonOption, StoreOption, WhereOption, read_domain, read_selection
-from policy_store.cli.screen import print_json, printer
+from policy_store.cli.screen import clean, print_json, printer
 from policy_store.cli.session import open_store
 from policy_store.lint.findings import SEVERITIES, Finding, Severity
 from policy_store.lint.linter import lint_row, lint_text
@@ -65,13 +64,9 @@ def _stored(store: str, where: list[str] | None) -> Iterator[list[Finding]]:
     if not where:
         yield from map(lint_row, tables.policies.rows())
         return
-    selection, found = read_selection((), every=True, where=where), False
-    for entry in selection.entries(tables):
+    for entry in read_selection((), every=True, where=where).entries(tables):
         if entry.row is not None:
-            found = True
             yield lint_row(entry.row)
-    if not found:
-        raise CommandError(f"{no_match(selection.conditions).capitalize()}.", PROBLEM)
 
 
 def _named(places: list[str], store: str) -> Iterator[list[Finding]]:
@@ -127,10 +122,10 @@ def print_findings(findings: list[Finding], *, title: bool = True) -> None:
     console = printer()
     for number, finding in enumerate(findings):
         if title and not number:
-            console.print(Text(finding.file or finding.domain or ""), style="bold")
+            console.print(Text(clean(finding.file or finding.domain or "")), style="bold")
         line = f"line {finding.line}: " if finding.line else ""
         sentence = Text.assemble(
-            (finding.severity, _STYLES[finding.severity]), f" {finding.code}: {line}{finding.message}"
+            (finding.severity, _STYLES[finding.severity]), f" {finding.code}: {line}{clean(finding.message)}"
         )
         console.print(Padding(sentence, (0, 0, 0, 2)))
         console.print(Padding(Text(finding.remedy, style="dim"), (0, 0, 0, 4)))

@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from policy_store.changes.selection import Selection, no_match, read_conditions
+from policy_store.changes.selection import Selection, read_conditions
 from policy_store.changes.state import PolicyState, RevisionItem, details_of, difference_of, state_of
 from policy_store.cli import session
 from policy_store.cli.command import app
@@ -76,9 +76,8 @@ def list_(
         print_json(counted())
     else:
         _print_states(counted(), dns=dns)
-    if not count and (selection.conditions or selection.named):
-        sentence = no_match(selection.conditions) if selection.conditions else "none of these domains is in the store"
-        raise CommandError(f"{sentence[0].upper()}{sentence[1:]}.", PROBLEM)
+    if not count and selection.named:
+        raise CommandError("None of these domains is in the store: 'mta-sts list' shows what there is.", PROBLEM)
 
 
 @app.command("show")

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from policy_store.changes.change import Planned, Reason, Refused, Unchanged
 from policy_store.changes.desk import Desk
-from policy_store.changes.operations import DEFAULT_MAX_AGE, DEFAULT_MODE, edit_reasons, planned
+from policy_store.changes.operations import DEFAULT_MAX_AGE, DEFAULT_MODE, as_it_is, edit_reasons, planned
 from policy_store.exchange.sources import Proposal
 from policy_store.policy import Policy
 from policy_store.sender.lookup import NoPatterns
@@ -55,7 +55,7 @@ class Importer:
         customer = self.customer
         same = isinstance(row, Row) and row.policy == policy and proposal.note in (None, row.note)
         if same and customer in (None, entry.customer) and entry.recorded:
-            return Unchanged(entry)
+            return as_it_is(desk, entry)
         if row is not None and not same and not self.update:
             message = "it is here already with another policy or note"
             return Refused(entry.domain, (Reason("row_exists", message, "--update changes it"),))

@@ -2,11 +2,9 @@
 fail: never an id while some worker that can read storage may serve an older text, and always the right one in the end.
 
 The publisher is the real one. Time, the tables and the zone are plain objects here, so that every order of events can
-be tried; `test_publisher.py` has the real table service. Hypothesis tries a few thousand steps, and with
-HYPOTHESIS_EXAMPLES as many runs as that says (`make test-long`).
+be tried; `test_publisher.py` has the real table service. `make test-long` tries for longer.
 """
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -403,7 +401,7 @@ class When(RuleBasedStateMachine):
 
 
 TestWhen: Any = When.TestCase
-TestWhen.settings = settings(max_examples=int(os.environ.get("HYPOTHESIS_EXAMPLES", "100")), stateful_step_count=60)
+TestWhen.settings = settings(max_examples=100, stateful_step_count=60)
 
 
 @pytest.mark.parametrize("storage_clock", [-5.0, 0.0, 5.0])

@@ -36,11 +36,11 @@ class CuttingProxy:
             def answer(self) -> None:
                 proxy.answer(self)
 
-            do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = do_MERGE = answer
-
             def log_message(self, *_: object) -> None:
                 pass
 
+        for method in ("GET", "POST", "PUT", "DELETE", "PATCH", "MERGE"):
+            setattr(Handler, f"do_{method}", Handler.answer)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self.port = self._server.server_address[1]

@@ -18,12 +18,9 @@ from dev import package, publish
 from dev.azurite import Azurite
 from policy_store.policy import Policy
 from policy_store.tables.policies import PolicyTable
-from tests.cli.conftest import tables
 from tests.dev import answer_and_tell
 from tests.environment import machine_environment
 from tests.planted import plant
-
-__all__ = ["tables"]  # a fixture of the command's own tests
 
 _ROOT = Path(__file__).parents[2]
 _BESIDE = {"__main__", "azure_functions_runtime", "dev"}  # what a process on Azure has that the app does not bring
