@@ -1,14 +1,16 @@
 """What a zone is known to hold: looked at whole once an hour, and kept right by what is written in between."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from typing import Protocol
 
-from policy_store.azure.zones import RecordChanged, RecordRefused, TxtRecordSet, ZoneThrottled
+from policy_store.azure.zones import RecordChanged, RecordRefused, TxtRecordSet, ZoneError, ZoneThrottled
 from policy_store.delegation import MOST_RECORD_SETS
 
 _LOOK_SECONDS = 3600.0
 _NEARLY_FULL = 9 * MOST_RECORD_SETS // 10
+_TRIES = 3  # where somebody else writes the same record
 
 _log = logging.getLogger(__name__)
 
@@ -24,6 +26,22 @@ class TxtRecordSets(Protocol):
 
     def put(self, name: str, text: str, etag: str | None, *, seconds: float) -> TxtRecordSet:
         """Replace or make the record set of a name, on condition."""
+
+    def delete(self, name: str, etag: str, *, seconds: float) -> None:
+        """Delete the record set of a name, on condition."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A record that was written: its name in the zone, the texts that were there before, and the one that is there now.
+
+    `repaired` tells that what was there was no id of the domain's: somebody else had written it.
+    """
+
+    name: str
+    before: tuple[str, ...]
+    text: str
+    repaired: bool
 
 
 class HeldRecords:
@@ -50,6 +68,10 @@ class HeldRecords:
     def look_is_due(self) -> bool:
         """Whether what is remembered is older than an hour, or is nothing yet."""
         return self._look_after is None or self._clock() >= self._look_after
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """What `name` is known to hold."""
+        return self._held[name].texts if name in self._held else ()
 
     def holds(self, name: str, text: str) -> bool:
         """Whether `name` is known to hold exactly this record."""
@@ -86,11 +108,39 @@ class HeldRecords:
                 MOST_RECORD_SETS,
             )
 
-    def write(self, name: str, text: str, seconds: Callable[[], float]) -> tuple[str, ...]:
-        """Have `name` hold exactly `text`; returns what it held before.
+    def publish(
+        self,
+        name: str,
+        decide: Callable[[], tuple[str, Collection[str]] | None],
+        seconds: Callable[[], float],
+    ) -> Published | None:
+        """Have `name` hold what `decide` says, with the texts that are known as the domain's own; None where it says
+        that nothing is to be written, or where that is there.
 
-        Raises RecordChanged where it is not as it was remembered; what is there now is remembered then. Raises
-        ZoneError.
+        It is asked anew where somebody else writes the record meanwhile. Raises ZoneError, and what `decide` raises.
+        """
+        for _ in range(_TRIES):
+            decided = decide()
+            if decided is None or self.holds(name, decided[0]):
+                return None
+            text, known = decided
+            try:
+                before = self._write(name, text, seconds)
+            except RecordChanged:
+                continue
+            repaired = bool(before) and (len(before) > 1 or before[0] not in known or before[0] == text)
+            return Published(name, before, text, repaired)
+        raise ZoneError(f"somebody else keeps writing the record {name}: see who does")
+
+    def delete(self, name: str, seconds: Callable[[], float]) -> None:
+        """Delete the record set of `name`, if it is as it is remembered. Raises RecordChanged, ZoneError."""
+        if name in self._held:
+            self._zone.delete(name, self._held[name].etag, seconds=seconds())
+            self._forget(name)
+
+    def _write(self, name: str, text: str, seconds: Callable[[], float]) -> tuple[str, ...]:
+        """Write the record on condition that it is as remembered; returns what it held before. Raises RecordChanged
+        once what is there now is remembered.
         """
         before = self._held.get(name)
         wait = seconds()

@@ -15,9 +15,8 @@ from functools import partial
 
 from azure.core.exceptions import AzureError
 
-from policy_store.azure.held import HeldRecords, TxtRecordSets
+from policy_store.azure.held import HeldRecords, Published, TxtRecordSets
 from policy_store.azure.zones import (
-    RecordChanged,
     RecordRefused,
     ZoneError,
     ZoneForbidden,
@@ -40,24 +39,10 @@ from policy_store.zone_id import ZoneId
 SECONDS = 25.0  # of one run beside an audit, which with reads of the tables that are begun last costs it 30
 
 _LEAST_SECONDS = 1.0  # that a call must have left to be begun
-_TRIES = 3  # where somebody else writes the same record
 _FAILURES = 3  # in a row, after which a run ends: the service is down
 _LONGEST_PAUSE = 600.0  # seconds that a refusal for too many requests is obeyed for
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """A record that was written: its name in the zone, the texts that were there before, and the one that is there now.
-
-    `repaired` tells that what was there was no id of the domain's: somebody else had written it.
-    """
-
-    name: str
-    before: tuple[str, ...]
-    text: str
-    repaired: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,14 +129,10 @@ class Publisher:
         failures = 0
         try:
             self._held.look(seconds)
-            if self._reports:
-                yield from self._publish(REPORTS_NAME, lambda: (Wanted(self._reports, self._now()), []), seconds)
-            for domain in self._in_turn():
-                if self._is_settled(domain):
-                    continue
-                self._last = domain
+            for name, decide in self._in_turn():
                 try:
-                    yield from self._publish(self._name_of(domain), partial(self._decide, domain), seconds)
+                    if done := self._held.publish(name, decide, seconds):
+                        yield done
                     failures = 0
                 except RecordRefused as error:
                     self._tell(str(error))
@@ -177,41 +158,31 @@ class Publisher:
                 late += 1
         return waiting, late
 
-    def _in_turn(self) -> list[str]:
-        """The domains noted, beginning after the one that was tried last."""
+    def _in_turn(self) -> Iterator[tuple[str, Callable[[], tuple[str, list[str]] | None]]]:
+        """The records to write, each with what decides on it: the one for reports, then those of the domains noted,
+        beginning after the one that was tried last.
+        """
+        if self._reports:
+            yield REPORTS_NAME, lambda: (self._reports, [])
         domains = sorted(self._noted)
         after = bisect_right(domains, self._last)
-        return domains[after:] + domains[:after]
+        for domain in domains[after:] + domains[:after]:
+            want = self._noted[domain]
+            if self._holds(self._name_of(domain), want):
+                del self._noted[domain]
+            elif isinstance(want, Left) or want.since <= self._now():
+                self._last = domain
+                yield self._name_of(domain), partial(self._decide, domain)
 
-    def _is_settled(self, domain: str) -> bool:
-        """Whether there is nothing to do now, by what was noted: the record is right, or it has to wait."""
-        want = self._noted[domain]
-        if self._holds(self._name_of(domain), want):
-            del self._noted[domain]
-            return True
-        return isinstance(want, Wanted) and want.since > self._now()
-
-    def _decide(self, domain: str) -> tuple[Wanted | Left, list[str]]:
-        """What a domain has to have by what both tables hold now, noted as such, and the records of all its ids."""
+    def _decide(self, domain: str) -> tuple[str, list[str]] | None:
+        """The record of a domain by what both tables hold now, and those of all its ids; None where it has to wait or
+        is left.
+        """
         entry = self._read(domain)
         want = self._noted[domain] = self._wanted(entry)
-        return want, [StsRecord(revision.id).text for revision in entry.revisions]
-
-    def _publish(
-        self, name: str, decide: Callable[[], tuple[Wanted | Left, list[str]]], seconds: Callable[[], float]
-    ) -> Iterator[Published]:
-        """Write one record, if that is right now and as long as nobody else writes it."""
-        for _ in range(_TRIES):
-            want, known = decide()
-            if isinstance(want, Left) or want.since > self._now() or self._holds(name, want):
-                return
-            try:
-                before = self._held.write(name, want.text, seconds)
-            except RecordChanged:
-                continue
-            repaired = bool(before) and (len(before) > 1 or before[0] not in known or before[0] == want.text)
-            yield Published(name, before, want.text, repaired)
-            return
+        if isinstance(want, Left) or want.since > self._now():
+            return None
+        return want.text, [StsRecord(revision.id).text for revision in entry.revisions]
 
     def _wanted(self, entry: Entry) -> Wanted | Left:
         """What the domain has to have. For an invalid row workers serve the newest revision, which may have been added

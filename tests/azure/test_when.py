@@ -108,6 +108,9 @@ class Zone:
             raise ZoneError("the answer was lost")
         return written
 
+    def delete(self, name: str, etag: str, *, seconds: float) -> None:
+        raise AssertionError("a publisher deletes nothing")
+
     def _fail(self, *, also_after: bool = False) -> bool:
         fault = self.faults.pop(0) if self.faults else ""
         if fault == "throttled":
