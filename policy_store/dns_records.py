@@ -269,11 +269,17 @@ def records_to_bind(domain: str, *, app_host: str, verification_id: str, zone: s
 
 
 def records_to_delegate(
-    domain: str, *, delegate: str, app_host: str = "", verification_id: str = "", zone: str = ""
+    domain: str,
+    *,
+    delegate: str,
+    app_host: str = "",
+    verification_id: str = "",
+    zone: str = "",
+    reports: bool = True,
 ) -> list[DnsRecord]:
     """All that a customer's DNS gets once, so that the provider's zone `delegate` has the id and the record for reports
     from then on: the proof for App Service, the CNAME to the app, each where it is given, and two CNAMEs to the zone
-    (RFC 8461 section 8.2). The last one is optional: a customer with a reports record of its own keeps that.
+    (RFC 8461 section 8.2). The last one is for `reports`: a customer with a record of its own keeps that.
 
     Raises InvalidName, as `records_to_publish` does.
     """
@@ -284,9 +290,10 @@ def records_to_delegate(
     records += records_to_publish(
         domain, policy_id=None, not_before=None, zone=zone, app_host=app_host, delegate=delegate
     )
-    shared = f"{REPORTS_NAME}.{delegate}"
-    records.append(DnsRecord(domain, zone or domain, f"{REPORTS_NAME}.{domain}", "CNAME", shared))
-    _check_length(records[-1].name)
+    if reports:
+        shared = f"{REPORTS_NAME}.{delegate}"
+        records.append(DnsRecord(domain, zone or domain, f"{REPORTS_NAME}.{domain}", "CNAME", shared))
+        _check_length(records[-1].name)
     return records
 
 

@@ -5,12 +5,11 @@ from datetime import datetime
 from typing import Literal
 
 from policy_store.dns_records import TTL, DnsRecord
+from policy_store.times import shown_due
 
 type RecordState = Literal["publish", "wait", "published by the app"]
 
 CSV_COLUMNS = ("customer", "domain", "zone", "type", "name", "value", "ttl", "not_before", "state")
-
-_MINUTE = "%Y-%m-%d %H:%M UTC"
 
 
 def state(record: DnsRecord, now: datetime, delegate: str = "") -> RecordState:
@@ -27,7 +26,7 @@ def block(record: DnsRecord) -> str:
     """
     lines = [f"Type:   {record.type}", f"Name:   {record.name}", f"Value:  {record.value}"]
     if record.not_before:
-        lines.append(f"From:   {record.not_before:{_MINUTE}}")
+        lines.append(f"From:   {shown_due(record.not_before)}")
     return "\n".join(lines)
 
 

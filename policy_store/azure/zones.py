@@ -6,14 +6,11 @@ not repeated here: whoever calls knows how much time is left.
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
-from azure.mgmt.core.tools import parse_resource_id
-from azure.mgmt.dns import DnsManagementClient
-from azure.mgmt.dns.models import RecordSet, TxtRecord
 from requests.utils import get_environ_proxies
 
 from policy_store.dns_records import TTL, strings_of
@@ -21,6 +18,10 @@ from policy_store.settings import Settings
 from policy_store.tables.connection import app_identity, operator_identity
 from policy_store.tables.transport import transport
 from policy_store.zone_id import ZoneId
+
+if TYPE_CHECKING:
+    from azure.mgmt.dns import DnsManagementClient
+    from azure.mgmt.dns.models import RecordSet
 
 _MANAGEMENT = "https://management.azure.com"
 _CONNECT_SECONDS = 5.0
@@ -77,7 +78,7 @@ class Zone:
     Every method takes the seconds that it may take, and raises ZoneError.
     """
 
-    def __init__(self, client: DnsManagementClient, zone: ZoneId) -> None:
+    def __init__(self, client: "DnsManagementClient", zone: ZoneId) -> None:
         self.id = zone
         self._records = client.record_sets
         self._where = zone.group, zone.name
@@ -103,6 +104,8 @@ class Zone:
 
         Raises RecordChanged where that is not so.
         """
+        from azure.mgmt.dns.models import RecordSet, TxtRecord
+
         record_set = RecordSet(ttl=TTL, txt_records=[TxtRecord(value=strings_of(text))])
         matching = (etag, None) if etag else (None, "*")
         with self._errors(f"write {name}"):
@@ -138,13 +141,19 @@ def zones_of(subscription: str, settings: Settings, group: str = "") -> list[Zon
     zones = _client(subscription, settings, operator=True).zones
     try:
         listed = zones.list_by_resource_group(group) if group else zones.list()
-        parsed = [parse_resource_id(str(zone.id)) for zone in listed]
+        found = [str(zone.id) for zone in listed]
     except AzureError as error:
         raise ZoneError(f"the DNS zones of the subscription {subscription} cannot be listed: {_line(error)}") from error
-    return [ZoneId(subscription, str(parts["resource_group"]), str(parts["name"]).lower()) for parts in parsed]
+    parsed = []
+    for text in found:
+        with suppress(ValueError):  # a name that no mail domain has, such as one with an underscore
+            parsed.append(ZoneId.parse(text))
+    return parsed
 
 
-def _client(subscription: str, settings: Settings, *, operator: bool) -> DnsManagementClient:
+def _client(subscription: str, settings: Settings, *, operator: bool) -> "DnsManagementClient":
+    from azure.mgmt.dns import DnsManagementClient
+
     bounded = transport(1, _CONNECT_SECONDS, _CALL_SECONDS)
     bounded.session.proxies.update(get_environ_proxies(_MANAGEMENT))
     credential = operator_identity() if operator else app_identity(settings.client_id, 1)
@@ -158,7 +167,7 @@ def _bounds(seconds: float) -> dict[str, Any]:
     return {"connection_timeout": connect, "read_timeout": whole - connect}
 
 
-def _read(record_set: RecordSet) -> TxtRecordSet:
+def _read(record_set: "RecordSet") -> TxtRecordSet:
     texts = tuple("".join(record.value or ()) for record in record_set.txt_records or ())
     return TxtRecordSet(str(record_set.name).lower(), texts, record_set.ttl or 0, str(record_set.etag))
 
