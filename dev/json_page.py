@@ -15,8 +15,8 @@ from policy_store.changes.plan import Task
 from policy_store.changes.records import DnsItem
 from policy_store.changes.state import Difference, PolicyDetails, PolicyState, RevisionItem
 from policy_store.cli.audit import AuditResult
-from policy_store.cli.stats import FetchCount, LastGood, OldVersion, SlowAnswers, Stats, UnknownHost
 from policy_store.lint.findings import Finding
+from policy_store.log_stats import FetchCount, LastGood, OldVersion, SlowAnswers, Stats, UnknownHost
 from policy_store.sender.dns_check import DnsCheck
 from policy_store.sender.report import Check, MxCheck
 
