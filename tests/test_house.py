@@ -11,9 +11,20 @@ _PACKAGE = _ROOT / "policy_store"
 
 # From the ground up: a room may import those on lower floors, and its neighbours on the same floor without a circle.
 _FLOORS = (
-    {"names", "policy", "settings", "times", "pool", "log_lines", "log_stats", "dns_records"},
+    {
+        "names",
+        "policy",
+        "settings",
+        "times",
+        "pool",
+        "log_lines",
+        "log_stats",
+        "dns_records",
+        "record_texts",
+        "zone_id",
+    },
     {"tables"},
-    {"life"},
+    {"life", "delegation"},
     {"serving", "audit"},  # the app
     {"lint"},
     {"sender", "tlsrpt"},
@@ -31,6 +42,8 @@ _TOOLS = {
     "jinja2": {"web"},
     "dns": {"sender"},
     "azure.functions": {"answering"},
+    "azure.mgmt": {"azure"},
+    "azure.identity": {"tables"},
 }
 
 

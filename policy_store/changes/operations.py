@@ -123,7 +123,7 @@ def promote(desk: Desk, entry: Entry, *, after: timedelta = TESTING, why: str = 
     enforced = policy.model_copy(update={"mode": "enforce"})
     refusing, _ = findings_of(entry, enforced)
     reasons = testing_reasons(entry, now=desk.now, after=after) + lint_reasons(refusing)
-    reasons += world_reasons(entry, enforced, desk.world.facts(entry.domain))
+    reasons += world_reasons(entry, enforced, desk.world.facts(entry.domain), zone=desk.store.zone)
     if reasons and not force:
         return Refused(entry.domain, tuple(reasons), forcible=True)
     if reasons:

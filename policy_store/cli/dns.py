@@ -40,7 +40,6 @@ from policy_store.sender.lookup import HTTPS_PORT
 from policy_store.tables.entry import Entry
 from policy_store.tables.store import Store
 from policy_store.times import shown_due
-from policy_store.zone_id import ZoneId
 
 if TYPE_CHECKING:
     from policy_store.sender.dns_check import DnsCheck  # brings dnspython, which only the check needs
@@ -113,6 +112,7 @@ def show(
 
     Example: mta-sts dns show contoso.com --app-host contoso-sts.azurewebsites.net
     """
+    tables = open_store(store)
     refuse_together(json=json, format="" if format_ == "text" else format_, letter=as_letter)
     if resource_group and format_ != "az":
         raise CommandError("--resource-group is for --format az: give both, or neither.")
@@ -120,13 +120,13 @@ def show(
         read_domain(zone) if zone else "",
         read_domain(app_host) if app_host else "",
         _read_rua(rua or ()),
-        read_domain(delegate) if delegate else _delegation_zone(store),
+        read_domain(delegate) if delegate else tables.zone,
         verification_id.strip(),
     )
     if as_letter and not wanted.delegate:
         raise CommandError("--letter is for a delegation zone: set POLICY_DNS_ZONE, or give --delegate.")
     selection = read_selection(domains, every=every, where=where)
-    records, problems, customers = _records(open_store(store), selection, wanted)
+    records, problems, customers = _records(tables, selection, wanted)
     latest = max((record.not_before for record in records if record.not_before), default=session.now())
     if wait:
         _wait_until(latest)
@@ -172,7 +172,9 @@ def check(
     except OSError as error:  # ssl.SSLError is one
         raise CommandError(f"--ca-file {ca_file} cannot be read as PEM: {error.strerror or error}.") from error
     tables = open_store(store)
-    checker = DnsChecker(lookup(resolver).resolver, context, https_port, tables.fresh_seconds, session.now())
+    checker = DnsChecker(
+        lookup(resolver).resolver, context, https_port, tables.fresh_seconds, session.now(), tables.zone
+    )
     checks = progress(checker.check_all(_entries(tables, selection)), "checking", len(selection.domains) or None)
     _print_checks(checks, json=json)
 
@@ -239,15 +241,6 @@ def _print_csv(records: Iterable[DnsRecord], wanted: Wanted, customers: Mapping[
     for record in records:
         state = record_state(record, session.now(), wanted.delegate)
         writer.writerow(csv_row(record, customer=customers.get(record.domain, ""), state=state))
-
-
-def _delegation_zone(store: str) -> str:
-    """The name of the zone that customers delegate to, empty where there is none. Raises CommandError."""
-    setting = session.read_settings(store).dns_zone
-    try:
-        return ZoneId.parse(setting).name if setting else ""
-    except ValueError as error:
-        raise CommandError(f"POLICY_DNS_ZONE: {error}.") from error
 
 
 def _print_lines(records: Iterable[DnsRecord], wanted: Wanted, resource_group: str, *, az: bool) -> None:

@@ -170,6 +170,14 @@ class TestWhatIsPublished:
         assert azure.texts(ZONE, "_smtp._tls") == [_REPORTS]
         assert run(publisher).published == 0
 
+    def test_a_record_for_reports_that_is_refused_holds_up_no_id(
+        self, azure: AzureDns, new_publisher: NewPublisher, write: Write, run: Run
+    ) -> None:
+        azure.set_cname(ZONE, "_smtp._tls", "elsewhere.example")
+        text = write()
+        assert run(new_publisher(_REPORTS)).published == 1
+        assert azure.texts(ZONE, _NAME) == [text]
+
 
 class TestWhatAPersonChanged:
     @pytest.mark.parametrize(

@@ -146,13 +146,10 @@ class TestRecords:
     ) -> None:
         add(store, "contoso.com", _NEWEST)
         assert run("dns", "show", "contoso.com", "--letter").exit_code == WRONG_USE
-        zone = (
-            f"/subscriptions/{SUBSCRIPTION}/resourceGroups/g/providers/Microsoft.Network/dnsZones/sts.provider.example"
-        )
-        monkeypatch.setenv("POLICY_DNS_ZONE", zone)
+        monkeypatch.setenv("POLICY_DNS_ZONE", str(ZoneId(SUBSCRIPTION, "mta-sts", "sts.provider.example")))
         assert "_mta-sts.contoso.com.sts.provider.example" in run("dns", "show", "contoso.com", "--letter").stdout
         monkeypatch.setenv("POLICY_DNS_ZONE", "sts.provider.example")
-        assert "POLICY_DNS_ZONE" in run("dns", "show", "contoso.com").stderr
+        assert "POLICY_DNS_ZONE: 'sts.provider" in run("dns", "show", "contoso.com").stderr
 
     def test_the_app_host_may_be_a_setting(self, run: Run, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("POLICY_APP_HOST", "app.example")
@@ -350,7 +347,7 @@ class World:
         self.revisions = {case["domain"]: add(store, case["domain"], _OLDER, _NEWEST) for case in cases}
         self._ca = ca
         self._stack = ExitStack()
-        records: dict[str, dict[str, Any]] = {}
+        self.records = records = dict[str, dict[str, Any]]()
         answers: dict[str, bytes] = {}
         for case in cases:
             self._show(case, records, answers)
@@ -471,6 +468,20 @@ class TestCheck:
         [item] = json.loads(run("dns", "check", domain, "--json", *world.words).stdout)
         newest = world.revisions[domain][-1]
         assert item["detail"].endswith(f"publish 'v=STSv1; id={newest.id};' from {due(newest)} on")
+
+    def test_with_a_zone_a_missing_cname_is_the_reason_and_a_right_one_leaves_the_rest_to_the_app(
+        self, run: Run, world: World, later: None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        statuses = [(number, case) for number, case in enumerate(_CASES) if case["status"] == "older revision"]
+        bare = next(f"case{number:02}.example" for number, case in statuses if "cname" not in case)
+        monkeypatch.setenv("POLICY_DNS_ZONE", str(ZoneId(SUBSCRIPTION, "mta-sts", "sts.provider.example")))
+        [item] = json.loads(run("dns", "check", bare, "--json", *world.words).stdout)
+        target = f"_mta-sts.{bare}.sts.provider.example"
+        assert f"the CNAME _mta-sts.{bare} is missing: set it to {target} once" in item["detail"]
+        world.records[target] = world.records[f"_mta-sts.{bare}"]
+        world.records[f"_mta-sts.{bare}"] = {"CNAME": [target]}
+        [item] = json.loads(run("dns", "check", bare, "--json", *world.words).stdout)
+        assert f"the app publishes it by itself; 'mta-sts dns publish {bare} --wait' does it now" in item["detail"]
 
     def test_a_row_changed_by_hand_leaves_dns_behind(
         self, run: Run, world: World, tables: tuple[TableClient, TableClient], later: None
