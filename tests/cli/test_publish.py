@@ -201,3 +201,17 @@ class TestWrongUse:
         result = run("dns", "publish", "contoso.com")
         assert result.exit_code == WRONG_USE
         assert "POLICY_DNS_ZONE is not set" in result.stderr
+
+
+class TestWhatOtherCommandsSay:
+    def test_add_has_the_records_that_a_customer_sets_once(self, run: Run, azure: AzureDns) -> None:
+        shown = run("add", "contoso.com", "--mx", "mx.contoso.com").stdout
+        assert "the app publishes the id" in shown
+        assert f"Name:   _mta-sts.contoso.com\nValue:  _mta-sts.contoso.com.{_ZONE}\n" in shown
+        assert f"Name:   _smtp._tls.contoso.com\nValue:  _smtp._tls.{_ZONE}\n" in shown
+
+    def test_an_edit_says_that_the_app_publishes_the_id(self, run: Run, store: Store, azure: AzureDns) -> None:
+        add(store, "contoso.com")
+        shown = run("edit", "contoso.com", "--max-age", "86400").stdout
+        assert f"in {_ZONE} by itself, from " in shown
+        assert "Set once" not in shown
