@@ -8,11 +8,15 @@ from datetime import datetime, timedelta
 
 from azure.data.tables import TableServiceClient
 
+from dev.sample_reports import sample_reports
 from policy_store.policy import Mode, Policy
+from policy_store.pool import ordered
 from policy_store.tables.history import TABLE as HISTORY_TABLE
 from policy_store.tables.history import key_of
 from policy_store.tables.policies import TABLE as POLICY_TABLE
 from policy_store.tables.policies import PolicyTable
+from policy_store.tables.reports import TABLE as REPORT_TABLE
+from policy_store.tables.reports import ReportTable
 
 _EXCHANGE = ("*.mail.protection.outlook.com",)
 _GOOGLE = ("smtp.google.com",)
@@ -43,8 +47,12 @@ _DOMAINS: dict[str, tuple[str, str, tuple[_Past, ...]]] = {
             _Past(120, "testing", why="new customer"),
             _Past(101, "enforce", why="two weeks without a failure"),
             _Past(44, "enforce", (*_EXCHANGE, "eu-smtp-inbound-1.mimecast.com"), why="Mimecast comes in front"),
-            _Past(12, "enforce", (*_EXCHANGE, "eu-smtp-inbound-1.mimecast.com"), _MONTH, "li@contoso-desk", "runs well"),
-            _Past(2, "enforce", (*_EXCHANGE, "eu-smtp-inbound-1.mimecast.com", "eu-smtp-inbound-2.mimecast.com"), _MONTH),
+            _Past(
+                12, "enforce", (*_EXCHANGE, "eu-smtp-inbound-1.mimecast.com"), _MONTH, "li@contoso-desk", "runs well"
+            ),
+            _Past(
+                2, "enforce", (*_EXCHANGE, "eu-smtp-inbound-1.mimecast.com", "eu-smtp-inbound-2.mimecast.com"), _MONTH
+            ),
         ),
     ),
     "alpineskihouse.example": ("Alpine Ski House", "", (_Past(30, "testing", why="imported"),)),
@@ -59,15 +67,34 @@ _DOMAINS: dict[str, tuple[str, str, tuple[_Past, ...]]] = {
         "Exchange Online with DNSSEC",
         (_Past(90, "testing"), _Past(70, "enforce", ("fabrikam-example.a-v1.mx.microsoft",), 1209600, why="promoted")),
     ),
-    "humongousinsurance.example": ("Humongous Insurance", "", (_Past(60, "testing"), _Past(41, "enforce", max_age=_MONTH))),
-    "proseware.example": ("", "the customer left", (_Past(200, "enforce"), _Past(3, "none", max_age=86400, why="retired"))),
-    "woodgrove.example": ("Woodgrove Bank", "Google Workspace", (_Past(150, "testing", _GOOGLE), _Past(130, "enforce", _GOOGLE, _MONTH))),
+    "humongousinsurance.example": (
+        "Humongous Insurance",
+        "",
+        (_Past(60, "testing"), _Past(41, "enforce", max_age=_MONTH)),
+    ),
+    "proseware.example": (
+        "",
+        "the customer left",
+        (_Past(200, "enforce"), _Past(3, "none", max_age=86400, why="retired")),
+    ),
+    "woodgrove.example": (
+        "Woodgrove Bank",
+        "Google Workspace",
+        (_Past(150, "testing", _GOOGLE), _Past(130, "enforce", _GOOGLE, _MONTH)),
+    ),
     "xn--bcher-kva.example": ("Bücher & Söhne", "", (_Past(25, "enforce", ("mx1.xn--bcher-kva.example",), _MONTH),)),
     "a-rather-long-name-of-a-company-that-does-everything.subsidiaries.northwindtraders.example": (
         "Northwind Traders and all their subsidiaries in Europe, the Middle East and Africa",
         "",
         (_Past(5, "testing", ("mailserver-with-a-long-name-01.subsidiaries.northwindtraders.example",)),),
     ),
+}
+_REPORTED = {
+    "alpineskihouse.example": "ready",
+    "contoso.example": "waiting",
+    "fabrikam.example": "ready",
+    "humongousinsurance.example": "expired",
+    "woodgrove.example": "ready",
 }
 _BROKEN = "tailspintoys.example"
 _CUSTOMERS = ("Contoso", "Fabrikam", "Adatum", "Wide World Importers", "Woodgrove Bank")
@@ -84,6 +111,10 @@ def tell(connection_string: str, now: datetime, *, more: int = 0) -> None:
                 key = key_of(now - timedelta(days=one.days))
                 cells = {"id": key, "text": one.policy.text, "by": one.by, "note": one.why}
                 history.create_entity({"PartitionKey": domain, "RowKey": key, **cells})
+        reports = ReportTable(service.create_table_if_not_exists(REPORT_TABLE))
+        reported = [(domain, _DOMAINS[domain][2][-1].policy, shows) for domain, shows in _REPORTED.items()]
+        for _ in ordered(reports.add, sample_reports(reported, now)):
+            pass
         broken = {"PartitionKey": _BROKEN, "RowKey": "policy", "mode": "enforced", "max_age": _WEEK}
         policies.create_entity({**broken, "mx": "*.mail.protection.outlook.com", "customer": "Tailspin Toys"})
 
@@ -91,7 +122,7 @@ def tell(connection_string: str, now: datetime, *, more: int = 0) -> None:
 def _more(count: int) -> Iterator[tuple[str, tuple[str, str, tuple[_Past, ...]]]]:
     for number in range(count):
         days = 20 + number % 200 / 10
-        past = (_Past(days, "testing", why="imported"),)
+        past: tuple[_Past, ...] = (_Past(days, "testing", why="imported"),)
         if number % 3:
             past += (_Past(days - 15 + number % 7 / 10, "enforce", max_age=_MONTH, why="promoted"),)
         yield f"tenant{number:05}.example", (_CUSTOMERS[number % len(_CUSTOMERS)], "", past)

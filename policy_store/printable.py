@@ -2,7 +2,7 @@
 
 
 def clean(text: str) -> str:
-    """`text` without what a terminal or a page would obey: such characters, control and bidirectional ones, as numbers."""
+    """`text` with control and bidirectional characters, which terminals and pages obey, shown by their numbers."""
     if text.isprintable():
         return text
     return "".join(

@@ -12,7 +12,7 @@ from policy_store.web.door import ENTRANCE, Door
 from policy_store.web.pages import FOLDER, looking, posting, problem, render, site_of
 from policy_store.web.site import Site
 from policy_store.web.tasks import Busy
-from policy_store.web.views import changes, domain, domains, edit, history, importing, overview, plan
+from policy_store.web.views import changes, domain, domains, edit, history, importing, overview, plan, reports
 
 _STATIC = {path.name: path for path in sorted((FOLDER / "static").iterdir())}
 
@@ -84,6 +84,8 @@ ROUTES = [
     _form("/changes/{id}/again", changes.again),
     _look("/import", importing.ask),
     _form("/import", importing.take),
+    _look("/reports", reports.show),
+    _form("/reports", reports.take),
     _look("/plan", plan.show),
     _look("/history", history.show),
     _form("/history/undo", history.take_back),

@@ -3,19 +3,39 @@ and each with a title and a sentence that a screen reader reads.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
 from itertools import count
-from typing import Any
+from typing import Any, Protocol
 from xml.etree import ElementTree as ET
 
 import pygal
 from markupsafe import Markup
+
+from policy_store.tlsrpt.evidence import LOOK_BACK
+from policy_store.tlsrpt.overview import first_day
 
 _KEPT = frozenset(
     ("class", "d", "x", "y", "width", "height", "rx", "ry", "transform", "viewBox", "points", "cx", "cy", "r")
 )
 _TAGS = frozenset(("svg", "g", "rect", "path", "text", "tspan", "circle", "line", "polyline"))
 _numbers = count(1)
+
+
+class Day(Protocol):
+    """Sessions of one day, of which some failed."""
+
+    @property
+    def day(self) -> date:
+        """The UTC day."""
+
+    @property
+    def sessions(self) -> int:
+        """All of them."""
+
+    @property
+    def failed(self) -> int:
+        """Those that failed."""
 
 
 def stacked(
@@ -46,6 +66,25 @@ def stacked(
     top = max((sum(column) for column in zip(*series.values(), strict=True)), default=0)
     chart.y_labels = _steps(top)
     return _svg(chart.render_tree(), title, said, list(series))
+
+
+def sessions_chart(days: Iterable[Day], now: datetime) -> Markup | None:
+    """The sessions that were reported, by day, for the days that a verdict looks back; None where there are none."""
+    first = first_day(now, LOOK_BACK)
+    axis = [first + timedelta(days=number) for number in range(LOOK_BACK + 1)]
+    passed, failed = dict.fromkeys(axis, 0), dict.fromkeys(axis, 0)
+    for each in days:
+        if each.day in passed:
+            passed[each.day] += each.sessions - each.failed
+            failed[each.day] += each.failed
+    total, bad = sum(passed.values()) + sum(failed.values()), sum(failed.values())
+    if not total:
+        return None
+    worst = max(axis, key=lambda day: failed[day])
+    said = f"{total:,} sessions in {LOOK_BACK} days, {bad:,} failed"
+    said += f", the most on {worst}: {failed[worst]:,}" if bad else ""
+    numbers = {"passed": list(passed.values()), "failed": list(failed.values())}
+    return stacked("Sessions by day, passed and failed", said, [f"{day:%m-%d}" for day in axis], numbers, every=5)
 
 
 def share(title: str, said: str, parts: Mapping[str, int]) -> Markup:

@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from policy_store.durations import in_words
 from policy_store.names import unicode_name
 from policy_store.printable import clean
 from policy_store.tables.store import storage_problem
@@ -46,7 +47,7 @@ def environment() -> Environment:
     made.filters |= {
         "when": when,
         "due": due,
-        "seconds": seconds,
+        "seconds": in_words,
         "people": unicode_name,
         "broken": broken,
         "path": lambda text: quote(text, safe=""),
@@ -178,14 +179,6 @@ def broken(name: str) -> Markup:
     return Markup(re.sub(r"([.-])", r"\1<wbr>", str(Markup.escape(clean(name)))))  # noqa: S704 - escaped before
 
 
-def seconds(value: int) -> str:
-    """A number of seconds as people say it: `604800` is `1 week`."""
-    for length, name in ((604800, "week"), (86400, "day"), (3600, "hour"), (60, "minute")):
-        if value and value % length == 0:
-            return plural(value // length, name)
-    return plural(value, "second")
-
-
 def plural(count: int, noun: str) -> str:
     """A number with its noun: `1 domain`, `2 domains`."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
@@ -194,7 +187,10 @@ def plural(count: int, noun: str) -> str:
 def sentence(text: str) -> str:
     """A text with a capital and a full stop."""
     text = text.strip()
-    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '?', '!')) else '.'}"
+    first = text.partition(" ")[0]
+    if first.isalpha():  # a name or an address stays as it is
+        text = first.capitalize() + text[len(first) :] if first.islower() else text
+    return text if text.endswith((".", "?", "!")) else f"{text}."
 
 
 def query(path: str, parts: dict[str, Any], **changes: Any) -> str:

@@ -3,26 +3,31 @@ without waiting. Nothing is decided by it: operations read the store itself.
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from functools import cached_property
 from threading import Condition, Thread
 
 from azure.core.exceptions import AzureError
 
-from policy_store.changes.plan import Task, plan
+from policy_store.changes.plan import Task, in_order, tasks_of
 from policy_store.changes.runs import Run, runs
 from policy_store.changes.state import PolicyState, state_of
 from policy_store.names import unicode_name
 from policy_store.pool import ordered
 from policy_store.tables.entry import Entry
+from policy_store.tables.reports import ReportRow
 from policy_store.tables.store import Store
+from policy_store.tlsrpt.evidence import LOOK_BACK
+from policy_store.tlsrpt.overview import ReportState, recent_rows
+from policy_store.tlsrpt.overview import state_of as state_of_reports
+from policy_store.tlsrpt.summary import Sessions, by_domain, sessions
 
 _PATIENCE = 1.0  # seconds that a page waits for a new reading
 _YOUNG = 5.0  # seconds that a reading counts as new
 _REST = 10  # a reading that took long is not repeated before so many times that long
-_FEW = 40  # domains that are read one by one after a change
+_FEW = 10  # domains that are read one by one after a change
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +47,39 @@ class Line:
         return cls(state, name, text)
 
 
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """What senders reported of one domain lately: the state as `reports list` has it, and the sessions by day."""
+
+    state: ReportState
+    days: Mapping[date, Sessions]
+
+    @classmethod
+    def of(cls, entry: Entry, rows: Sequence[ReportRow], now: datetime, fresh_seconds: float) -> "Reported":
+        """What the rows of a domain say."""
+        state = state_of_reports(entry.domain, entry, rows, now, fresh_seconds, LOOK_BACK)
+        by_day: dict[date, list[ReportRow]] = {}
+        for row in rows:
+            by_day.setdefault(row.day, []).append(row)
+        return cls(state, {day: sessions(found) for day, found in by_day.items()})
+
+
 @dataclass(frozen=True)
 class Reading:
-    """The whole store at `time`, in the order of the domains."""
+    """The whole store at `time`, in the order of the domains. `todo` has the tasks of each domain, `reported` those
+    that senders reported of; it is None where nobody receives reports.
+    """
 
     time: datetime
     lines: Mapping[str, Line]
     entries: Mapping[str, Entry]
-    fresh_seconds: float
+    todo: Mapping[str, Sequence[Task]]
+    reported: Mapping[str, Reported] | None
 
     @cached_property
     def tasks(self) -> list[Task]:
         """What has to be done next, and when."""
-        return plan(self.entries.values(), now=self.time, fresh_seconds=self.fresh_seconds)
+        return in_order(task for tasks in self.todo.values() for task in tasks)
 
     @cached_property
     def runs(self) -> list[Run]:
@@ -103,13 +128,21 @@ class Shelf:
         if len(names) > _FEW or self._reading is None:
             self.read_again()
             return
-        store = self._store()
-        found = list(ordered(store.entry, names))
+        store, now = self._store(), self._now()
+
+        def look(name: str) -> tuple[Entry, Sequence[ReportRow] | None]:
+            rows = recent_rows(store.reports, now, name)
+            return store.entry(name), None if rows is None else tuple(rows)
+
+        found = list(ordered(look, names))
         with self._condition:
             if self._running:  # it may have passed them already
                 self._again = True
             if self._reading is not None:
-                self._reading = _with(self._reading, found, self._now())
+                gathered = _Gathered.after(self._reading, now, store.fresh_seconds)
+                for entry, rows in found:
+                    gathered.take(entry, rows or ())
+                self._reading = gathered.reading()
 
     def _start(self) -> None:
         """Start a reading unless one is under way; the condition is held."""
@@ -121,16 +154,13 @@ class Shelf:
         start, reading, failed = time.monotonic(), None, None
         try:
             store, now = self._store(), self._now()
-            entries: dict[str, Entry] = {}
-            for entry in store.entries():
-                entries[entry.domain] = entry
-                self.seen = len(entries)
-            lines = {
-                domain: Line.of(entry)
-                for domain, entry in entries.items()
-                if entry.row or entry.unreachable or entry.vanished
-            }
-            reading = Reading(now, lines, entries, store.fresh_seconds)
+            rows = recent_rows(store.reports, now)
+            gathered = _Gathered(now, store.fresh_seconds, receives=rows is not None)
+            for _, entry, found in by_domain(store.entries(), rows or ()):
+                if entry is not None:
+                    gathered.take(entry, found)
+                    self.seen = len(gathered.entries)
+            reading = gathered.reading()
         except AzureError as error:
             failed = error
         finally:
@@ -142,13 +172,43 @@ class Shelf:
                 self._condition.notify_all()
 
 
-def _with(reading: Reading, found: Iterable[Entry], now: datetime) -> Reading:
-    """The reading with these entries in place of what it has of their domains."""
-    entries, lines = dict(reading.entries), dict(reading.lines)
-    for entry in found:
-        entries[entry.domain] = entry
+class _Gathered:
+    """What becomes a reading, domain by domain."""
+
+    def __init__(self, now: datetime, fresh_seconds: float, *, receives: bool) -> None:
+        self._now, self._fresh_seconds, self._receives = now, fresh_seconds, receives
+        self.entries: dict[str, Entry] = {}
+        self._lines: dict[str, Line] = {}
+        self._todo: dict[str, Sequence[Task]] = {}
+        self._reported: dict[str, Reported] = {}
+
+    @classmethod
+    def after(cls, reading: Reading, now: datetime, fresh_seconds: float) -> "_Gathered":
+        """What the reading has, to be changed in some domains."""
+        made = cls(now, fresh_seconds, receives=reading.reported is not None)
+        made.entries, made._lines, made._todo = dict(reading.entries), dict(reading.lines), dict(reading.todo)
+        made._reported = dict(reading.reported or {})
+        return made
+
+    def take(self, entry: Entry, rows: Sequence[ReportRow]) -> None:
+        """Put in one domain, in place of what is there of it."""
+        domain = entry.domain
+        self.entries[domain] = entry
         if entry.row or entry.unreachable or entry.vanished:
-            lines[entry.domain] = Line.of(entry)
+            self._lines[domain] = Line.of(entry)
         else:
-            lines.pop(entry.domain, None)
-    return Reading(now, dict(sorted(lines.items())), dict(sorted(entries.items())), reading.fresh_seconds)
+            self._lines.pop(domain, None)
+        reports = rows if self._receives else None
+        self._todo[domain] = tuple(tasks_of(entry, reports, now=self._now, fresh_seconds=self._fresh_seconds))
+        if rows:
+            self._reported[domain] = Reported.of(entry, rows, self._now, self._fresh_seconds)
+
+    def reading(self) -> Reading:
+        """The reading, in the order of the domains."""
+        return Reading(
+            self._now,
+            dict(sorted(self._lines.items())),
+            dict(sorted(self.entries.items())),
+            self._todo,
+            self._reported if self._receives else None,
+        )

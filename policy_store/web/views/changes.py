@@ -10,7 +10,7 @@ from policy_store.web.drafts import LASTS, Draft
 from policy_store.web.pages import go, page, site_of, text_of
 
 _SHOWN = 300  # domains; the summary tells of the others
-_EACH = 20  # with up to so many, every difference is shown open
+_EACH = 3  # with up to so many, every difference is shown open
 
 
 def show(request: Request) -> Response:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
@@ -9,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from policy_store.changes.change import difference
-from policy_store.changes.plan import tasks_of
+from policy_store.changes.plan import in_order, tasks_of
 from policy_store.changes.records import DnsItem, records_of
 from policy_store.changes.runs import Step
 from policy_store.changes.state import state_of
@@ -20,7 +21,11 @@ from policy_store.sender.facts import Facts
 from policy_store.sender.published import compare, served_word, with_served
 from policy_store.tables.entry import Entry
 from policy_store.tables.history import Revision
+from policy_store.tlsrpt.evidence import LOOK_BACK
+from policy_store.tlsrpt.overview import ReportedDay, details_of, recent_rows
+from policy_store.web.charts import sessions_chart
 from policy_store.web.pages import go, page, site_of
+from policy_store.web.views.overview import Day
 
 REVISIONS = 20  # on one page
 
@@ -39,6 +44,11 @@ def show(request: Request) -> Response:
     site, entry = site_of(request), entry_of(request)
     desk, checking = site.desk(), site.checks.of(entry.domain)
     facts = checking.facts if checking else None
+    found = recent_rows(desk.store.reports, desk.now, entry.domain)
+    rows = None if found is None else tuple(found)
+    reports = None
+    if rows is not None:
+        reports = details_of(entry.domain, entry, rows, desk.now, desk.store.fresh_seconds, LOOK_BACK)
     text = request.query_params.get("page", "1")
     pages = max(1, -(-len(entry.revisions) // REVISIONS))
     number = min(max(int(text) if text.isascii() and text.isdigit() and len(text) < 9 else 1, 1), pages)
@@ -48,7 +58,10 @@ def show(request: Request) -> Response:
         live=checking is not None and checking.running,
         entry=entry,
         state=state_of(entry),
-        tasks=sorted(tasks_of(entry, now=desk.now, fresh_seconds=desk.store.fresh_seconds), key=lambda task: task.due),
+        tasks=in_order(tasks_of(entry, rows, now=desk.now, fresh_seconds=desk.store.fresh_seconds)),
+        reports=reports,
+        by_day=[] if reports is None else by_day(reports.days),
+        chart=None if reports is None else sessions_chart(reports.days, desk.now),
         records=records(entry, site.wanted, desk.store.fresh_seconds),
         moments=moments(entry, (number - 1) * REVISIONS, REVISIONS),
         number=number,
@@ -59,6 +72,15 @@ def show(request: Request) -> Response:
         testing_since=in_testing_since(entry.revisions),
         testing_days=TESTING.days,
     )
+
+
+def by_day(lines: Sequence[ReportedDay]) -> list[Day]:
+    """The lines of several senders as one for each day, the oldest first."""
+    totals: dict[date, Day] = {}
+    for line in lines:
+        known = totals.get(line.day, Day(line.day, 0, 0))
+        totals[line.day] = Day(line.day, known.sessions + line.sessions, known.failed + line.failed)
+    return [totals[day] for day in sorted(totals)]
 
 
 def check(request: Request, form: FormData) -> Response:

@@ -15,8 +15,9 @@ from starlette.responses import Response
 from policy_store.changes import operations
 from policy_store.changes.change import Planned
 from policy_store.changes.desk import Desk
-from policy_store.changes.operations import DEFAULT_MAX_AGE, DEFAULT_MODE, Wanted
-from policy_store.names import InvalidName, read_name
+from policy_store.changes.operations import DEFAULT_MODE, Wanted
+from policy_store.durations import DEFAULT_MAX_AGE
+from policy_store.names import InvalidName, mail_domain
 from policy_store.policy import MODES, Mode, Policy
 from policy_store.sender.lookup import NoPatterns
 from policy_store.tables.entry import Entry
@@ -30,6 +31,7 @@ from policy_store.tables.row import (
     read_pattern,
     split_patterns,
 )
+from policy_store.tlsrpt.overview import recent_rows
 from policy_store.web.drafts import Wish
 from policy_store.web.pages import go, page, plural, reading_of, site_of, still_reading, text_of
 from policy_store.web.shelf import Reading
@@ -92,7 +94,7 @@ def add(request: Request, form: FormData) -> Response:
     problems = dict(filled.problems)
     name, mx = "", filled.mx
     try:
-        name = read_name(filled.texts["domain"])
+        name = mail_domain(filled.texts["domain"])
     except InvalidName as error:
         problems["domain"] = str(error)
     if not problems and not mx and text_of(form, "propose"):
@@ -255,7 +257,10 @@ def _edit(names: tuple[str, ...], wanted: Wanted) -> Wish:
 
 def _promote(names: tuple[str, ...], why: str, back: str) -> Wish:
     def decide(desk: Desk, item: object, wish: Wish) -> Planned:
-        return operations.promote(desk, desk.store.entry(str(item)), why=wish.why, force=wish.force)
+        name = str(item)
+        rows = recent_rows(desk.store.reports, desk.now, name)
+        reports = None if rows is None else tuple(rows)
+        return operations.promote(desk, desk.store.entry(name), reports=reports, why=wish.why, force=wish.force)
 
     return Wish(f"Enforce {_domains(names)}", "promoted", names, decide, why=why, back=back)
 

@@ -1,6 +1,9 @@
 """The first page: how many domains in which mode, what needs attention now, and what waits for a date."""
 
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
 
 from starlette.datastructures import FormData
 from starlette.requests import Request
@@ -8,9 +11,10 @@ from starlette.responses import Response
 
 from policy_store.changes.plan import Task
 from policy_store.policy import MODES
-from policy_store.web.charts import share
+from policy_store.tlsrpt.summary import Sessions
+from policy_store.web.charts import sessions_chart, share
 from policy_store.web.pages import go, page, plural, reading_of, site_of, still_reading, text_of
-from policy_store.web.shelf import Reading
+from policy_store.web.shelf import Reading, Reported
 
 _SHOWN = 8
 
@@ -36,6 +40,9 @@ def show(request: Request) -> Response:
         later=_grouped(later),
         later_count=len(later),
         runs=reading.runs[:5],
+        days=(days := days_of(reading.reported or {})),
+        sessions=sessions_chart(days, reading.time),
+        failing=[one.state for one in (reading.reported or {}).values() if one.state.failed],
     )
 
 
@@ -50,6 +57,24 @@ def modes_of(reading: Reading) -> dict[str, int]:
     """How many domains are in each mode; `no policy` counts those that serve none."""
     counts: Counter[str] = Counter(line.state.mode or "no policy" for line in reading.lines.values())
     return {mode: counts[mode] for mode in (*MODES, "no policy")}
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """The sessions of one day in several domains."""
+
+    day: date
+    sessions: int
+    failed: int
+
+
+def days_of(reported: Mapping[str, Reported]) -> list[Day]:
+    """The sessions by day in all of these domains."""
+    totals: dict[date, Sessions] = {}
+    for one in reported.values():
+        for day, found in one.days.items():
+            totals[day] = totals.get(day, Sessions()) + found
+    return [Day(day, found.ok + found.failed, found.failed) for day, found in sorted(totals.items())]
 
 
 def modes_chart(modes: dict[str, int]) -> object:
