@@ -19,11 +19,10 @@ from policy_store.azure.publisher import Publisher
 from policy_store.azure.zones import open_zone
 from policy_store.settings import Settings
 from policy_store.tables.connection import open_table
-from policy_store.tables.entry import walk
+from policy_store.tables.entry import Entry, row_of, walk
 from policy_store.tables.history import TABLE as HISTORY_TABLE
 from policy_store.tables.history import History
 from policy_store.tables.policies import PolicyTable
-from policy_store.tables.store import Store
 from policy_store.zone_id import ZoneId
 from tests.lab.azure_dns import DOCUMENTED_LIMITS, AzureDns
 
@@ -44,7 +43,7 @@ def measure() -> list[Figure]:
             return Publisher(
                 zone,
                 _ZONE,
-                Store(policies, history, 60, "").entry,
+                lambda domain: Entry(domain, row_of(policies, domain), (), tuple(history.revisions(domain))),
                 fresh_seconds=60,
                 now=lambda: datetime.now(UTC) + ahead,
                 clock=lambda: time.monotonic() + ahead.total_seconds(),

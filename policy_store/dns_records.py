@@ -20,6 +20,7 @@ type RecordType = Literal["TXT", "CNAME"]
 
 REPORTS_NAME = "_smtp._tls"  # RFC 8460 section 3; in a zone that customers delegate to, of the record that they share
 TTL = 300  # seconds: a new id is to be seen soon
+REPORT_PATH = "/v1/tlsrpt"  # where the app takes TLS reports, at its own host name
 
 _LONGEST_NAME = 253
 _VERIFICATION = "asuid."  # https://learn.microsoft.com/azure/app-service/app-service-web-tutorial-custom-domain
@@ -86,6 +87,16 @@ class TlsrptRecord:
         """The record as it is published."""
         return f"v=TLSRPTv1; rua={','.join(self.rua)};"
 
+    @property
+    def posted_here(self) -> bool:
+        """Whether reports are posted to an app such as this: to the path where it takes them."""
+        return any(uri.startswith("https:") and urlsplit(uri).path.rstrip("/") == REPORT_PATH for uri in self.rua)
+
+    @property
+    def leads_here(self) -> bool:
+        """Whether reports can come to an app such as this: posted, or mailed and imported."""
+        return self.posted_here or any(uri.startswith("mailto:") for uri in self.rua)
+
     @classmethod
     def parse(cls, text: str) -> Self:
         """The record that `text` holds; unknown fields are ignored. Raises RecordSyntaxError."""
@@ -110,6 +121,15 @@ def tlsrpt_records(texts: Iterable[str]) -> list[str]:
 def strings_of(text: str) -> list[str]:
     """The strings of at most 255 octets that a TXT record holds `text` in (RFC 1035 section 3.3)."""
     return [text[at : at + _LONGEST_STRING] for at in range(0, len(text), _LONGEST_STRING)]
+
+
+def report_record(texts: Iterable[str] | None) -> TlsrptRecord | None:
+    """The record for TLS reports among the TXT records of a name; None where senders find none that they can use."""
+    records = tlsrpt_records(texts or ())
+    try:
+        return TlsrptRecord.parse(records[0]) if len(records) == 1 else None
+    except RecordSyntaxError:
+        return None
 
 
 def _fields(text: str, version: str) -> list[tuple[str, str]]:

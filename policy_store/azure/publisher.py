@@ -28,12 +28,11 @@ from policy_store.dns_records import REPORTS_NAME, RecordSyntaxError, StsRecord,
 from policy_store.names import quoted
 from policy_store.settings import Settings
 from policy_store.tables.connection import open_table
-from policy_store.tables.entry import Entry
+from policy_store.tables.entry import Entry, row_of
 from policy_store.tables.history import TABLE as HISTORY_TABLE
 from policy_store.tables.history import History
 from policy_store.tables.policies import PolicyTable
 from policy_store.tables.row import InvalidRow
-from policy_store.tables.store import Store
 from policy_store.zone_id import ZoneId
 
 SECONDS = 25.0  # of one run beside an audit, which with reads of the tables that are begun last costs it 30
@@ -242,9 +241,12 @@ def open_publisher(settings: Settings) -> Publisher | Unusable:
     except RecordSyntaxError as error:
         return Unusable(f"POLICY_REPORTS_RECORD: {error}")
     policies, history = PolicyTable(open_table(settings)), History(open_table(settings, HISTORY_TABLE))
-    store = Store(policies, history, settings.fresh_seconds, "")
+
+    def read(domain: str) -> Entry:
+        return Entry(domain, row_of(policies, domain), (), tuple(history.revisions(domain)))
+
     zone = open_zone(zone_id, settings)
-    return Publisher(zone, zone_id.name, store.entry, fresh_seconds=store.fresh_seconds, reports=reports)
+    return Publisher(zone, zone_id.name, read, fresh_seconds=settings.fresh_seconds, reports=reports)
 
 
 def _log_published(done: Published, zone: str) -> None:

@@ -1,9 +1,7 @@
 """The group `dns`: the records to publish for each domain and from when, and whether the world sees them."""
 
-import csv
 import re
 import shlex
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,6 +19,7 @@ from policy_store.cli.errors import PROBLEM, CommandError
 from policy_store.cli.options import (
     AllOption,
     DomainsArgument,
+    FormatOption,
     JsonOption,
     ResolverOption,
     StoreOption,
@@ -30,7 +29,17 @@ from policy_store.cli.options import (
     refuse_together,
 )
 from policy_store.cli.publish import publish
-from policy_store.cli.screen import clean, complain, print_json, print_table, printer, progress
+from policy_store.cli.screen import (
+    Shape,
+    clean,
+    complain,
+    print_json,
+    print_rows,
+    print_table,
+    printer,
+    progress,
+    shape_of,
+)
 from policy_store.cli.session import lookup, open_store
 from policy_store.dns_records import DnsRecord, RecordSyntaxError, TlsrptRecord
 from policy_store.names import InvalidName
@@ -45,6 +54,7 @@ if TYPE_CHECKING:
     from policy_store.sender.dns_check import DnsCheck  # brings dnspython, which only the check needs
 
 _RESOURCE_GROUP = '"$RESOURCE_GROUP"'
+_NEXT_URI = re.compile(r",(?=\s*(?:mailto|https):)", re.IGNORECASE)
 _PLAIN = re.compile(r"[A-Za-z0-9_.-]+")
 
 group = typer.Typer(help="The DNS records: print, check and publish them.", no_args_is_help=True)
@@ -92,12 +102,15 @@ def show(
         str, typer.Option(metavar="ZONE", help="The DNS zone that holds the domains, where not each is its own.")
     ] = "",
     format_: Annotated[
-        Literal["text", "csv", "zone", "az"],
+        Literal["table", "tsv", "csv", "json", "zone", "az"] | None,
         typer.Option(
             "--format",
-            help="Blocks to copy from, a CSV file, lines of a zone file (BIND), or commands of the Azure CLI.",
+            metavar="table|tsv|csv|json|zone|az",
+            help="Blocks to copy from on a terminal, TSV elsewhere; a CSV; lines of a zone file (BIND), or commands of "
+            "the Azure CLI.",
+            show_default=False,
         ),
-    ] = "text",
+    ] = None,
     as_letter: Annotated[
         bool, typer.Option("--letter", help="A short text for a customer, with the records to set once.")
     ] = False,
@@ -113,7 +126,7 @@ def show(
     Example: mta-sts dns show contoso.com --app-host contoso-sts.azurewebsites.net
     """
     tables = open_store(store)
-    refuse_together(json=json, format="" if format_ == "text" else format_, letter=as_letter)
+    refuse_together(json=json, format=format_, letter=as_letter)
     if resource_group and format_ != "az":
         raise CommandError("--resource-group is for --format az: give both, or neither.")
     wanted = Wanted(
@@ -130,16 +143,17 @@ def show(
     latest = max((record.not_before for record in records if record.not_before), default=session.now())
     if wait:
         _wait_until(latest)
-    if json:
+    shape = shape_of(None if format_ == "zone" or format_ == "az" else format_, json=json)
+    if format_ in ("zone", "az"):
+        _print_lines(records, wanted, resource_group, az=format_ == "az")
+    elif shape == "json":
         print_json(map(DnsItem.of, records))
     elif as_letter:
         print(letter([record for record in records if record.zone != wanted.delegate]))
-    elif format_ == "csv":
-        _print_csv(records, wanted, customers)
-    elif format_ == "text":
+    elif shape == "table":
         _print_blocks(records, wanted)
     else:
-        _print_lines(records, wanted, resource_group, az=format_ == "az")
+        print_rows(CSV_COLUMNS, _rows(records, wanted, customers), shape)
     for problem in problems:
         complain(problem)
     if problems:
@@ -155,6 +169,7 @@ def check(
     ca_file: Annotated[
         str, typer.Option(metavar="FILE", help="Authorities (PEM) to trust too.", show_default=False)
     ] = "",
+    format_: FormatOption = None,
     json: JsonOption = False,
     resolver: ResolverOption = "",
     store: StoreOption = "",
@@ -176,7 +191,7 @@ def check(
         lookup(resolver).resolver, context, https_port, tables.fresh_seconds, session.now(), tables.zone
     )
     checks = progress(checker.check_all(_entries(tables, selection)), "checking", len(selection.domains) or None)
-    _print_checks(checks, json=json)
+    _print_checks(checks, shape_of(format_, json=json))
 
 
 def _entries(store: Store, selection: Selection) -> Iterator[Entry]:
@@ -234,13 +249,11 @@ def _print_blocks(records: Sequence[DnsRecord], wanted: Wanted) -> None:
         print("default host name, and --app-host gives it here.")
 
 
-def _print_csv(records: Iterable[DnsRecord], wanted: Wanted, customers: Mapping[str, str]) -> None:
-    """Print all records as one CSV file, with what is to be done about each."""
-    writer = csv.DictWriter(sys.stdout, CSV_COLUMNS, lineterminator="\n")
-    writer.writeheader()
+def _rows(records: Iterable[DnsRecord], wanted: Wanted, customers: Mapping[str, str]) -> Iterator[list[str]]:
+    """Each record by the columns of CSV_COLUMNS, with what is to be done about it."""
     for record in records:
         state = record_state(record, session.now(), wanted.delegate)
-        writer.writerow(csv_row(record, customer=customers.get(record.domain, ""), state=state))
+        yield list(csv_row(record, customer=customers.get(record.domain, ""), state=state).values())
 
 
 def _print_lines(records: Iterable[DnsRecord], wanted: Wanted, resource_group: str, *, az: bool) -> None:
@@ -266,7 +279,7 @@ def _from(record: DnsRecord) -> str:
     return shown_due(due) if due and session.now() < due else ""
 
 
-def _print_checks(checks: "Iterable[DnsCheck]", *, json: bool) -> None:
+def _print_checks(checks: "Iterable[DnsCheck]", shape: Shape) -> None:
     """Print what the world sees. Raises typer.Exit where a domain is not right."""
     counts: Counter[str] = Counter()
 
@@ -275,8 +288,11 @@ def _print_checks(checks: "Iterable[DnsCheck]", *, json: bool) -> None:
             counts[found.status] += 1
             yield found
 
-    if json:
+    if shape == "json":
         print_json(counted())
+    elif shape != "table":
+        rows = ((found.domain, found.status, found.detail) for found in counted())
+        print_rows(("domain", "status", "detail"), rows, shape)
     else:
         print_table(("domain", "status", "detail"), [(found.domain, found.status, found.detail) for found in counted()])
         words = ", ".join(f"{count} {word}" for word, count in counts.most_common())
@@ -288,6 +304,8 @@ def _print_checks(checks: "Iterable[DnsCheck]", *, json: bool) -> None:
 
 def _read_rua(texts: Sequence[str]) -> tuple[str, ...]:
     try:
-        return TlsrptRecord(tuple(texts)).rua if texts else ()
+        # Records have several addresses with commas between them; a comma inside an address is written %2C.
+        uris = (uri.strip() for text in texts for uri in _NEXT_URI.split(text))
+        return TlsrptRecord(tuple(uris)).rua if texts else ()
     except RecordSyntaxError as error:
         raise CommandError(f"--rua: {error}.") from error

@@ -9,10 +9,9 @@ import pytest
 from policy_store.azure.publisher import Publisher
 from policy_store.azure.zones import Zone, open_zone
 from policy_store.settings import Settings
-from policy_store.tables.entry import walk
+from policy_store.tables.entry import Entry, row_of, walk
 from policy_store.tables.history import History
 from policy_store.tables.policies import PolicyTable
-from policy_store.tables.store import Store
 from policy_store.zone_id import ZoneId
 from tests.lab.azure_dns import AzureDns
 
@@ -61,7 +60,9 @@ def new_publisher(zone: Zone, policies: PolicyTable, history: History, clock: Cl
     """Give a function that makes a publisher with the memory of a new process."""
 
     def make(reports: str = "") -> Publisher:
-        read = Store(policies, history, 60, "").entry
+        def read(domain: str) -> Entry:
+            return Entry(domain, row_of(policies, domain), (), tuple(history.revisions(domain)))
+
         return Publisher(zone, ZONE, read, fresh_seconds=60, reports=reports, now=clock.now, clock=clock.seconds)
 
     return make

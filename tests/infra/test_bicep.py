@@ -75,7 +75,7 @@ def test_a_slip_is_said_with_its_line(right: str, wrong: str, finding: str) -> N
     assert found.line > 1
 
 
-def test_the_app_may_read_policies_and_read_and_add_history_and_has_no_other_right_on_a_table() -> None:
+def test_the_app_may_read_policies_read_and_add_history_and_reports_and_has_no_other_right_on_a_table() -> None:
     resources: dict[str, Any] = BicepParser().parse(text=FILES["main.bicep"])["resources"]
     role = resources["historyRole"]["config"]["properties"]["permissions"]
     entities = "Microsoft.Storage/storageAccounts/tableServices/tables/entities"
@@ -93,6 +93,7 @@ def test_the_app_may_read_policies_and_read_and_add_history_and_has_no_other_rig
         ("history", "historyRole"),
         ("insights", "metricsPublisher"),
         ("policies", "tableReader"),
+        ("reports", "historyRole"),
         ("storage", "blobOwner"),
     }
 
@@ -117,6 +118,7 @@ def test_the_alerts_look_for_what_the_app_logs() -> None:
         "answer domain=",
         "audit domains=",
         "ids are not published",
+        "mail is refused",
         "publish published=",
         "storage fails",
         "the app serves nothing",
