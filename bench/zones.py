@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from math import inf
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from policy_store.azure.publisher import Publisher
 from policy_store.azure.zones import open_zone
 from policy_store.settings import Settings
 from policy_store.tables.connection import open_table
-from policy_store.tables.entry import Entry, row_of, walk
+from policy_store.tables.entry import entry_of, walk
 from policy_store.tables.history import TABLE as HISTORY_TABLE
 from policy_store.tables.history import History
 from policy_store.tables.policies import PolicyTable
@@ -43,7 +44,7 @@ def measure() -> list[Figure]:
             return Publisher(
                 zone,
                 _ZONE,
-                lambda domain: Entry(domain, row_of(policies, domain), (), tuple(history.revisions(domain))),
+                partial(entry_of, policies, history),
                 fresh_seconds=60,
                 now=lambda: datetime.now(UTC) + ahead,
                 clock=lambda: time.monotonic() + ahead.total_seconds(),

@@ -32,7 +32,6 @@ param sharedStore string = ''
 
 @description('Whether the app takes TLS reports at /v1/tlsrpt: see docs/reports.md.')
 param tlsReports bool = false
-
 @description('Name of a DNS zone to make, such as sts.provider.example, in which the app publishes the ids by itself. Empty: no zone, and nothing is published.')
 param dnsZone string = ''
 
@@ -159,17 +158,6 @@ var hostHeaderSetting = empty(hostHeader) ? [] : [
   }
 ]
 
-var zoneSettings = empty(dnsZone) ? [] : [
-  {
-    name: 'POLICY_DNS_ZONE'
-    value: resourceId('Microsoft.Network/dnsZones', dnsZone)
-  }
-  {
-    name: 'POLICY_REPORTS_RECORD'
-    value: reportsRecord
-  }
-]
-
 // The host refuses larger bodies before the worker sees them; only reports have one.
 var reportSettings = tlsReports ? [
   {
@@ -181,6 +169,17 @@ var reportSettings = tlsReports ? [
     value: '1048576'
   }
 ] : []
+
+var zoneSettings = empty(dnsZone) ? [] : [
+  {
+    name: 'POLICY_DNS_ZONE'
+    value: resourceId('Microsoft.Network/dnsZones', dnsZone)
+  }
+  {
+    name: 'POLICY_REPORTS_RECORD'
+    value: reportsRecord
+  }
+]
 
 var settings = concat(hostHeaderSetting, reportSettings, zoneSettings, [
   {

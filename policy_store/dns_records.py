@@ -118,11 +118,6 @@ def tlsrpt_records(texts: Iterable[str]) -> list[str]:
     return [text for text in texts if text.startswith("v=TLSRPTv1;")]
 
 
-def strings_of(text: str) -> list[str]:
-    """The strings of at most 255 octets that a TXT record holds `text` in (RFC 1035 section 3.3)."""
-    return [text[at : at + _LONGEST_STRING] for at in range(0, len(text), _LONGEST_STRING)]
-
-
 def report_record(texts: Iterable[str] | None) -> TlsrptRecord | None:
     """The record for TLS reports among the TXT records of a name; None where senders find none that they can use."""
     records = tlsrpt_records(texts or ())
@@ -130,6 +125,11 @@ def report_record(texts: Iterable[str] | None) -> TlsrptRecord | None:
         return TlsrptRecord.parse(records[0]) if len(records) == 1 else None
     except RecordSyntaxError:
         return None
+
+
+def strings_of(text: str) -> list[str]:
+    """The strings of at most 255 bytes that a TXT record holds `text` in (RFC 1035 section 3.3)."""
+    return [text[at : at + _LONGEST_STRING] for at in range(0, len(text), _LONGEST_STRING)]
 
 
 def _fields(text: str, version: str) -> list[tuple[str, str]]:

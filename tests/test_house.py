@@ -11,8 +11,20 @@ _PACKAGE = _ROOT / "policy_store"
 
 # From the ground up: a room may import those on lower floors, and its neighbours on the same floor without a circle.
 _FLOORS = (
-    {"names", "policy", "settings", "times", "pool", "log_lines", "log_stats", "durations", "spelling"}
-    | {"dns_records", "record_texts", "zone_id"},
+    {
+        "names",
+        "policy",
+        "settings",
+        "times",
+        "durations",
+        "spelling",
+        "pool",
+        "log_lines",
+        "log_stats",
+        "dns_records",
+        "record_texts",
+        "zone_id",
+    },
     {"tables"},
     {"life", "delegation"},
     {"serving", "audit"},  # the app

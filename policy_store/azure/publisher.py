@@ -28,7 +28,7 @@ from policy_store.dns_records import REPORTS_NAME, RecordSyntaxError, StsRecord,
 from policy_store.names import quoted
 from policy_store.settings import Settings
 from policy_store.tables.connection import open_table
-from policy_store.tables.entry import Entry, row_of
+from policy_store.tables.entry import Entry, entry_of
 from policy_store.tables.history import TABLE as HISTORY_TABLE
 from policy_store.tables.history import History
 from policy_store.tables.policies import PolicyTable
@@ -240,11 +240,7 @@ def open_publisher(settings: Settings) -> Publisher | Unusable:
         reports = TlsrptRecord.parse(settings.reports_record).text if settings.reports_record else ""
     except RecordSyntaxError as error:
         return Unusable(f"POLICY_REPORTS_RECORD: {error}")
-    policies, history = PolicyTable(open_table(settings)), History(open_table(settings, HISTORY_TABLE))
-
-    def read(domain: str) -> Entry:
-        return Entry(domain, row_of(policies, domain), (), tuple(history.revisions(domain)))
-
+    read = partial(entry_of, PolicyTable(open_table(settings)), History(open_table(settings, HISTORY_TABLE)))
     zone = open_zone(zone_id, settings)
     return Publisher(zone, zone_id.name, read, fresh_seconds=settings.fresh_seconds, reports=reports)
 

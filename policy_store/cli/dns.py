@@ -106,8 +106,8 @@ def show(
         typer.Option(
             "--format",
             metavar="table|tsv|csv|json|zone|az",
-            help="Blocks to copy from on a terminal, TSV elsewhere; a CSV; lines of a zone file (BIND), or commands of "
-            "the Azure CLI.",
+            help="Blocks to copy from on a terminal, TSV elsewhere; a CSV file with all there is to know, lines of a "
+            "zone file (BIND), or commands of the Azure CLI.",
             show_default=False,
         ),
     ] = None,
@@ -144,16 +144,16 @@ def show(
     if wait:
         _wait_until(latest)
     shape = shape_of(None if format_ == "zone" or format_ == "az" else format_, json=json)
-    if format_ in ("zone", "az"):
+    if as_letter:
+        print(letter([record for record in records if record.zone != wanted.delegate]))
+    elif format_ in ("zone", "az"):
         _print_lines(records, wanted, resource_group, az=format_ == "az")
     elif shape == "json":
         print_json(map(DnsItem.of, records))
-    elif as_letter:
-        print(letter([record for record in records if record.zone != wanted.delegate]))
     elif shape == "table":
         _print_blocks(records, wanted)
     else:
-        print_rows(CSV_COLUMNS, _rows(records, wanted, customers), shape)
+        _print_rows(records, wanted, customers, shape)
     for problem in problems:
         complain(problem)
     if problems:
@@ -249,11 +249,18 @@ def _print_blocks(records: Sequence[DnsRecord], wanted: Wanted) -> None:
         print("default host name, and --app-host gives it here.")
 
 
-def _rows(records: Iterable[DnsRecord], wanted: Wanted, customers: Mapping[str, str]) -> Iterator[list[str]]:
-    """Each record by the columns of CSV_COLUMNS, with what is to be done about it."""
-    for record in records:
+def _print_rows(records: Iterable[DnsRecord], wanted: Wanted, customers: Mapping[str, str], shape: Shape) -> None:
+    """Print all records as one table for programs, with what is to be done about each: CSV by CSV_COLUMNS; in TSV, which
+    has no header, the domain comes first.
+    """
+    columns = CSV_COLUMNS if shape == "csv" else (*CSV_COLUMNS[1:], CSV_COLUMNS[0])
+
+    def cells(record: DnsRecord) -> list[str]:
         state = record_state(record, session.now(), wanted.delegate)
-        yield list(csv_row(record, customer=customers.get(record.domain, ""), state=state).values())
+        row = csv_row(record, customer=customers.get(record.domain, ""), state=state)
+        return [row[column] for column in columns]
+
+    print_rows(columns, map(cells, records), shape)
 
 
 def _print_lines(records: Iterable[DnsRecord], wanted: Wanted, resource_group: str, *, az: bool) -> None:

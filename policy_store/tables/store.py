@@ -26,8 +26,8 @@ from policy_store.zone_id import ZoneId
 
 @dataclass(frozen=True)
 class Store:
-    """The tables; for how many seconds the app serves a copy; the store's name for people; and the name of the zone
-    that customers delegate to, empty where there is none.
+    """The tables; for how many seconds the app serves a copy; the store's name for people; and the zone that customers
+    delegate to, empty where there is none.
     """
 
     policies: PolicyTable
@@ -42,13 +42,13 @@ class Store:
         """The store that the settings name, for an operator. Makes no request. Raises SettingsError."""
         policies = open_table(settings, operator=True)
         history = open_table(settings, HISTORY_TABLE, operator=True)
+        reports = ReportTable(open_table(settings, REPORT_TABLE, operator=True))
         try:
             zone = ZoneId.parse(settings.dns_zone).name if settings.dns_zone else ""
         except ValueError as error:
             raise SettingsError(f"POLICY_DNS_ZONE: {error}") from error
-        reports = ReportTable(open_table(settings, REPORT_TABLE, operator=True))
-        tables = PolicyTable(policies), History(history), reports
-        return cls(*tables, settings.fresh_seconds, _name(policies.url), zone)
+        name = _name(policies.url)
+        return cls(PolicyTable(policies), History(history), reports, settings.fresh_seconds, name, zone)
 
     def entry(self, domain: str, *, brief: bool = False) -> Entry:
         """All that the store holds of `domain`; two requests, in `brief` only one where there is no row."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from policy_store.azure.publisher import Publisher
 from policy_store.azure.zones import Zone, open_zone
 from policy_store.settings import Settings
-from policy_store.tables.entry import Entry, row_of, walk
+from policy_store.tables.entry import entry_of, walk
 from policy_store.tables.history import History
 from policy_store.tables.policies import PolicyTable
 from policy_store.zone_id import ZoneId
@@ -60,9 +61,7 @@ def new_publisher(zone: Zone, policies: PolicyTable, history: History, clock: Cl
     """Give a function that makes a publisher with the memory of a new process."""
 
     def make(reports: str = "") -> Publisher:
-        def read(domain: str) -> Entry:
-            return Entry(domain, row_of(policies, domain), (), tuple(history.revisions(domain)))
-
+        read = partial(entry_of, policies, history)
         return Publisher(zone, ZONE, read, fresh_seconds=60, reports=reports, now=clock.now, clock=clock.seconds)
 
     return make
