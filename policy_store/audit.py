@@ -14,15 +14,15 @@ from azure.core.exceptions import AzureError
 from pydantic import BaseModel, ConfigDict, Field
 
 from policy_store.names import quoted
+from policy_store.recording import BY, NOTE
 from policy_store.tables.entry import Entry, walk
+from policy_store.tables.failures import reason
 from policy_store.tables.history import History
 from policy_store.tables.policies import PolicyTable
 from policy_store.tables.row import InvalidRow, Row
 
 REMEMBERED = 20_000  # problems whose logging a worker remembers
 
-_NOTE = "changed by hand"
-_REASONS = 10  # of one row that are told
 _log = logging.getLogger(__name__)
 
 
@@ -80,16 +80,16 @@ def audit(
             tell(problem)
         if isinstance(entry.row, Row) and not entry.recorded:
             try:
-                history.record(entry.row, policies, by=by, note=_NOTE)
-            except AzureError as error:
+                history.record(entry.row, policies, by=by, note=NOTE)
+            except Exception as error:  # whatever it is, it is this domain's
                 counts["not_recorded"] += 1
-                message = f"its revision could not be added: {' '.join(error.message.split())[:200]}"
+                message = f"its revision could not be added: {reason(error)}"
                 tell(AuditProblem(domain=entry.domain, code="not_recorded", message=message, version=entry.row.etag))
             else:
                 counts["recorded"] += 1
         if time.monotonic() >= deadline:
             return AuditReport.model_validate({**counts, "next_after": entry.domain})
-    return AuditReport.model_validate(counts)
+    return AuditReport.model_validate(dict(counts))
 
 
 class Auditor:
@@ -107,7 +107,7 @@ class Auditor:
         """One audit that ends after about `seconds`. Raises an AzureError where the tables cannot be read."""
         deadline = time.monotonic() + seconds
         entries = walk(self._policies, self._history, after=self._after)
-        report = audit(entries, self._policies, self._history, by="audit", tell=self._tell, deadline=deadline)
+        report = audit(entries, self._policies, self._history, by=BY, tell=self._tell, deadline=deadline)
         self._after = report.next_after
         _log.info("audit %s", " ".join(f"{name}={value}" for name, value in report if name != "next_after"))
         if report.next_after:
@@ -139,15 +139,14 @@ def _problems(entry: Entry, policies: PolicyTable) -> Iterator[AuditProblem]:
 
 
 def _row_problem(code: Literal["invalid_row", "unreachable_row"], what: str, row: InvalidRow) -> AuditProblem:
-    reasons = [str(problem) for problem in row.problems[:_REASONS]]
-    if len(row.problems) > _REASONS:
-        reasons.append(f"and {len(row.problems) - _REASONS} more")
-    return AuditProblem(domain=row.domain, code=code, message=f"{what}: {'; '.join(reasons)}", version=row.etag)
+    return AuditProblem(domain=row.domain, code=code, message=f"{what}: {row}", version=row.etag)
 
 
 def _is_gone(domain: str, policies: PolicyTable) -> bool:
-    """Whether the row is really missing: it may have been added after the walk had passed its place."""
+    """Whether the row is really missing: it may have been added after the walk had passed its place. Where that cannot
+    be asked for, the next audit says so.
+    """
     try:
         return policies.get(domain) is None
-    except InvalidRow:
+    except (InvalidRow, AzureError):
         return False

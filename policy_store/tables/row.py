@@ -20,6 +20,8 @@ ROW_KEY = "policy"
 _COLUMNS = {"mode": "mode", "mx": "mx", "maxage": "max_age", "note": "note"}
 _SEPARATORS = re.compile(r"[\s,;]+")
 _NUMBER = re.compile(r"[0-9]{1,10}")
+_SAID = 10  # problems of one row in its message
+LONGEST_TEXT = 32_768  # characters of a policy's text: what a cell of the history holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class ColumnProblem:
 
 
 class InvalidRow(ValueError):
-    """A row that holds no policy; `problems` has every cell that is wrong.
+    """A row that holds no policy; `problems` has every cell that is wrong, the message the first ten.
 
     `domain` and `row_key` are the row's keys as stored, `etag` and `modified` (UTC) tell the version of the row.
     For mending it, `readable` has what could be read of `mode`, `mx`, `max_age` and `note`, and `others` the cells of
@@ -54,7 +56,10 @@ class InvalidRow(ValueError):
     ) -> None:
         self.domain, self.row_key, self.etag, self.modified, self.problems = domain, row_key, etag, modified, problems
         self.readable, self.others = readable or {}, others or {}
-        super().__init__("; ".join(map(str, problems)))
+        said = [str(problem) for problem in problems[:_SAID]]
+        if len(problems) > _SAID:
+            said.append(f"and {len(problems) - _SAID} more")
+        super().__init__("; ".join(said))
 
     @property
     def reachable(self) -> bool:
@@ -84,16 +89,19 @@ class Row:
         mode = read_mode(cells.get("mode"), problems)
         mx = read_mx(cells.get("mx"), mode, problems)
         max_age = read_max_age(cells.get("max_age"), problems)
+        policy = None if problems else Policy.model_validate({"mode": mode, "mx": mx, "max_age": max_age})
+        if policy is not None and len(policy.text) > LONGEST_TEXT:
+            reason = f"the text has {len(policy.text)} characters, and {LONGEST_TEXT} can be kept: remove patterns"
+            problems.append(ColumnProblem(cells["mx"][0], _shown(cells["mx"][1]), reason))
         domain, row_key = str(entity["PartitionKey"]), str(entity["RowKey"])
         etag, modified = str(entity.metadata["etag"]), _utc(entity.metadata["timestamp"])
         note = cells.get("note", ("note", ""))[1]
         note = "" if note is None else str(note)
-        if problems:
+        if policy is None or problems:
             wrong = {_COLUMNS.get(problem.column.lower().replace("_", "")) for problem in problems}
             read = {"mode": mode, "mx": mx, "max_age": max_age, "note": note}
             readable = {column: value for column, value in read.items() if column not in wrong}
             raise InvalidRow(domain, row_key, etag, modified, tuple(problems), readable, others)
-        policy = Policy.model_validate({"mode": mode, "mx": mx, "max_age": max_age})
         return cls(domain, policy, note, etag, modified, others, tuple(spelt_twice))
 
 
@@ -144,11 +152,12 @@ def _cells(entity: Mapping[str, Any]) -> tuple[_Cells, dict[str, Any], list[str]
 def _key_problems(entity: Mapping[str, Any]) -> list[ColumnProblem]:
     problems = []
     domain, row_key = str(entity["PartitionKey"]), str(entity["RowKey"])
+    found: str | None
     try:
         found = host_name(domain)
         reason = f"it must be the domain in lower case, {found}"
     except InvalidName as error:
-        found, reason = "", f"it must be the domain as lower-case A-labels; {error}"
+        found, reason = None, f"it must be the domain as lower-case A-labels; {error}"
     if found != domain:
         problems.append(ColumnProblem("PartitionKey", quoted(domain), reason))
     if row_key != ROW_KEY:
