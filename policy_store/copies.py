@@ -47,14 +47,19 @@ class Broken:
 
 
 class Copies[T]:
-    """The names, copies and invalid rows. `on_text` is called with each row whose text is new to the worker, and
-    `on_invalid` with each version of a row that holds no policy.
+    """The names, copies and invalid rows. `on_text` is called with each row whose text is new to the worker,
+    `on_unrecorded` with the last valid version of a row that is invalid now, where its text is newer than all
+    revisions, and `on_invalid` with each version of a row that holds no policy.
     """
 
     def __init__(
-        self, on_text: Callable[[Row], None] = lambda _: None, on_invalid: Callable[[InvalidRow], None] = lambda _: None
+        self,
+        on_text: Callable[[Row], None],
+        on_unrecorded: Callable[[Row], None],
+        on_invalid: Callable[[InvalidRow], None],
     ) -> None:
         self._on_text = on_text
+        self._on_unrecorded = on_unrecorded
         self._on_invalid = on_invalid
         self.names: set[str] = set()  # of reachable rows
         self.texts: OrderedDict[str, Copy[T]] = OrderedDict()
@@ -118,10 +123,11 @@ class Copies[T]:
         if broken is None:
             return
         broken.resolved_at = now
-        if newest is not None:
+        if newest is not None and (copy is None or newest[0].key > copy.version):
             revision, policy = newest
-            if copy is None or revision.key > copy.version:
-                self._hold(domain, Copy(policy.text.encode("ascii"), revision.since, revision.key, now))
+            self._hold(domain, Copy(policy.text.encode("ascii"), revision.since, revision.key, now))
+        elif copy is not None and (newest is None or newest[1].text.encode("ascii") != copy.text):
+            self._on_unrecorded(Row(domain, Policy.parse(copy.text), "", "", copy.modified))
 
     def used(self, domain: str) -> None:
         """Note that the copy of the domain is asked for."""

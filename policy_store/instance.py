@@ -52,7 +52,11 @@ class _Parts:
         self._walked_history = History(self._open(HISTORY_TABLE, pages=True))
         recorder = Recorder(self._walked_history, self._walked)
         self.serving: Serving[func.HttpResponse] = Serving(
-            policies, history, fresh_seconds=self.settings.fresh_seconds, on_text=recorder.add
+            policies,
+            history,
+            fresh_seconds=self.settings.fresh_seconds,
+            on_text=recorder.add,
+            on_unrecorded=recorder.record,
         )
         self.look = Look(self._walked, self.serving, recorder)
 

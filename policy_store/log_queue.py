@@ -19,7 +19,7 @@ from types import TracebackType
 
 KEPT_LIMIT = 10_000  # lines that wait for an invocation
 
-_LATE = 1.0  # seconds from which on a kept line is logged with its own time
+LATE = 1.0  # seconds from which on a kept line is logged with its own time
 _APP = "policy_store"  # the parent of all the app's loggers
 _log = logging.getLogger(__name__)
 _formatter = logging.Formatter()
@@ -108,7 +108,7 @@ class LogQueue(logging.Handler):
         """Log what is kept, the oldest first."""
         while self._kept:  # only the event loop takes lines out
             record = self._kept.popleft()
-            if time.time() - record.created >= _LATE:
+            if time.time() - record.created >= LATE:
                 record.msg += f" [{datetime.fromtimestamp(record.created, UTC):%Y-%m-%dT%H:%M:%SZ}]"
             _pass_on(record)
         if self._dropped:

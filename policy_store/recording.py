@@ -52,12 +52,21 @@ class Recorder:
         if self._since is None:
             self._early.append(row)
         elif row.modified >= self._since:
-            with self._lock:
-                if len(self._rows) < WAITING_LIMIT:
-                    self._rows.append((self._now() + _DELAY, row))
-                if not self._running:
-                    self._running = True
-                    threading.Thread(target=self._run, daemon=True, name="recorder").start()
+            self.record(row)
+
+    def record(self, row: Row) -> None:
+        """Have the row's text recorded, in a few seconds."""
+        with self._lock:
+            if len(self._rows) < WAITING_LIMIT:
+                self._rows.append((self._now() + _DELAY, row))
+            if not self._running:
+                self._running = True
+                threading.Thread(target=self._run, daemon=True, name="recorder").start()
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits to be recorded."""
+        return not self._running
 
     def _run(self) -> None:
         while True:

@@ -55,8 +55,9 @@ class Health:
 
 
 class Serving[T]:
-    """Answers for domains on one event loop. What is known is fresh for `fresh_seconds`; `on_text` is called with each
-    row whose text is new to the worker. T is what an answer needs to be made of a copy; the caller makes it.
+    """Answers for domains on one event loop. What is known is fresh for `fresh_seconds`; `on_text` and `on_unrecorded`
+    get the rows whose text is to be recorded (`policy_store.copies`). T is what an answer needs to be made of a copy;
+    the caller makes it.
     """
 
     def __init__(
@@ -66,19 +67,20 @@ class Serving[T]:
         *,
         fresh_seconds: float,
         on_text: Callable[[Row], None] = lambda _: None,
+        on_unrecorded: Callable[[Row], None] = lambda _: None,
         now: Callable[[], float] = clock,
     ) -> None:
         self._policies = policies
         self._history = history
         self._fresh_seconds = fresh_seconds
         self._now = now
-        self.copies: Copies[T] = Copies(on_text, _report)
+        self.copies: Copies[T] = Copies(on_text, on_unrecorded, _report)
         self.breaker = Breaker(now)
         self._reads = Reads(self._read, self._found, self.breaker, now)
         self._histories: dict[str, asyncio.Future[None]] = {}
         self._history_threads = ThreadPoolExecutor(_HISTORY_THREADS, thread_name_prefix="history-read")
         self._unreadable: set[tuple[str, str]] = set()  # revisions that were reported
-        self._looked_at: float | None = None
+        self.looked_at: float | None = None
         self._first_look_under_way = False
         self._awaited: dict[str, asyncio.Future[None]] = {}  # names that the first look may find
         self._last_good_answers = 0
@@ -101,7 +103,7 @@ class Serving[T]:
                 await self._reads.wait(read, _WAIT)
                 if not read.future.done():
                     self._reads.given_up(_HEALTH_DOMAIN, read)
-        age = None if self._looked_at is None else int(self._now() - self._looked_at)
+        age = None if self.looked_at is None else int(self._now() - self.looked_at)
         storage: Literal["ok", "failing"] = "failing" if self.breaker.failing else "ok"
         return Health(storage, len(self.copies.texts), self._last_good_answers, age)
 
@@ -120,7 +122,7 @@ class Serving[T]:
         """Note that a look has ended: all of the table is known as it was at `began`; None where it failed."""
         self._first_look_under_way = False
         if began is not None:
-            self._looked_at = began
+            self.looked_at = began
         for awaited in self._awaited.values():
             if not awaited.done():
                 awaited.set_result(None)
@@ -140,7 +142,7 @@ class Serving[T]:
     def _from_memory(self, domain: str, now: float) -> Served[T] | None:
         """The answer that fresh knowledge holds, None where it holds none."""
         copies = self.copies
-        looked = self._looked_at is not None and now - self._looked_at < self._fresh_seconds
+        looked = self.looked_at is not None and now - self.looked_at < self._fresh_seconds
         copy = copies.texts.get(domain)
         if copies.broken and (broken := copies.broken.get(domain)):
             if not looked and now - broken.read_at >= self._fresh_seconds:
@@ -172,7 +174,7 @@ class Serving[T]:
         await self._reads.wait(read, _WAIT, *waits)
         if read and read.future.done() and not read.future.cancelled() and read.future.exception() is None:
             return await self._as_read(domain, deadline, "read")
-        if any(wait.done() for wait in waits) and (self._looked_at is not None or domain in copies.names):
+        if any(wait.done() for wait in waits) and (self.looked_at is not None or domain in copies.names):
             return await self._as_read(domain, deadline, "fresh")
         if read and not read.future.done():
             self._reads.given_up(domain, read)
