@@ -5,7 +5,7 @@ export PORT TABLE_PORT PYTHON
 
 python := .venv/bin/python
 
-.PHONY: help run test test-deploy lint bench set-up clean
+.PHONY: help run test test-oldest test-long test-deploy lint bench set-up clean
 
 help: ## these lines
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile
@@ -14,7 +14,13 @@ run: set-up ## the app on localhost with sample policies, until Ctrl-C (PORT=707
 	@exec $(python) -m dev.run
 
 test: set-up ## every test
-	@$(python) -m pytest -q -n 3 --dist loadfile --ignore tests/deploy # tests wait more than they compute
+	@$(python) -m pytest -q -n 3 --dist loadfile --ignore tests/deploy --ignore tests/long # tests wait more than they compute
+
+test-oldest: set-up ## the served path with the oldest packages that requirements.txt allows
+	@./dev/test_oldest.sh
+
+test-long: set-up ## the model of serving, tried for some minutes
+	@$(python) -m pytest -q -o faulthandler_timeout=0 tests/long
 
 test-deploy: set-up ## what the Azure CLI says of every command for it: installs it, 700 MB
 	@./dev/set_up_azure_cli.sh
@@ -32,5 +38,5 @@ set-up: ## .venv and dev/node/node_modules
 	@./dev/set_up.sh
 
 clean: ## remove all that the other jobs made, the local tables too
-	rm -rf .venv .venv-azure-cli dev/node/node_modules .azurite .bench .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv .venv-azure-cli .venv-oldest dev/node/node_modules .azurite .bench .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -21,7 +21,8 @@ def reason(error: BaseException) -> str:
         words += _system(error)
     else:
         words.append(str(error))
-    return re.sub(r"[^ -~]+", " ", ": ".join((words[0], " ".join(words[1:]))).removesuffix(": "))[:_LONGEST]
+    text = ": ".join((words[0], " ".join(words[1:]))).removesuffix(": ")
+    return " ".join(re.sub(r"[^ -~]+", " ", text).split())[:_LONGEST]
 
 
 def _system(error: BaseException) -> list[str]:

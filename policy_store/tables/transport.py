@@ -18,6 +18,7 @@ from azure.core.pipeline.transport import RequestsTransport
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import NewConnectionError
 
 from policy_store.tables.addresses import resolver
 
@@ -100,7 +101,10 @@ def _connect(connection: Any, connect: Callable[[], socket.socket]) -> socket.so
     name = connection._dns_host
     timeout = connection.timeout
     seconds = timeout if isinstance(timeout, (int, float)) else None
-    *others, last = resolver.addresses(name, seconds)
+    try:
+        *others, last = resolver.addresses(name, seconds)
+    except OSError as error:
+        raise NewConnectionError(connection, "the host name cannot be looked up") from error
     try:
         for connection._dns_host in others:
             try:
