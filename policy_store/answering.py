@@ -12,7 +12,7 @@ import azure.functions as func
 from policy_store import __version__
 from policy_store.copies import Copy
 from policy_store.names import policy_domain, quoted
-from policy_store.serving import RETRY_AFTER, Health, Outcome, Served, Serving
+from policy_store.serving import RETRY_AFTER, Health, Outcome, Serving
 
 ANSWER = "answer domain=%s outcome=%s status=%d version=%s ms=%d host=%s agent=%s"
 
@@ -34,7 +34,10 @@ async def answer_policy(
         host = host.partition(",")[0].strip()
     host = host or headers.get("Host")
     domain = policy_domain(host)
-    outcome, copy = await serving.answer(domain) if domain else _NOT_OURS
+    if domain:
+        outcome, copy = serving.from_memory(domain) or await serving.answer(domain)
+    else:
+        outcome, copy = "unknown", None
     if copy is not None:
         response = copy.rendered or serving.copies.rendered(copy, _response(copy))
     else:
@@ -43,7 +46,7 @@ async def answer_policy(
     return response
 
 
-def unusable(req: func.HttpRequest) -> func.HttpResponse:
+async def answer_unusable(req: func.HttpRequest) -> func.HttpResponse:
     """The answer to a request for a policy while a setting is wrong."""
     response = _unavailable()
     _log_answer(None, "unavailable", response.status_code, "-", time.monotonic(), req.headers.get("Host"), req)
@@ -58,9 +61,6 @@ def health(state: Health) -> func.HttpResponse:
 def unhealthy(problem: str) -> func.HttpResponse:
     """The answer to a health check where nothing can ever be served: a setting is wrong."""
     return _json(503, {"settings": problem, "version": __version__})
-
-
-_NOT_OURS: Served[func.HttpResponse] = Served("unknown", None)
 
 
 def _log_answer(

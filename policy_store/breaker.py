@@ -7,6 +7,7 @@ that one began. So neither one bad partition nor a long queue is taken for stora
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 
 from policy_store.tables.failures import reason
 
@@ -18,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 # Seconds that never go back, and go on where the machine sleeps.
 clock: Callable[[], float] = (
-    (lambda: time.clock_gettime(time.CLOCK_BOOTTIME)) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic
+    partial(time.clock_gettime, time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic
 )
 
 

@@ -62,7 +62,7 @@ class Copies[T]:
         self._on_unrecorded = on_unrecorded
         self._on_invalid = on_invalid
         self.names: set[str] = set()  # of reachable rows
-        self.texts: OrderedDict[str, Copy[T]] = OrderedDict()
+        self.texts: OrderedDict[str, Copy[T]] = OrderedDict()  # the one asked for last is the last
         self.broken: dict[str, Broken] = {}
         self.absent: OrderedDict[str, float] = OrderedDict()  # when it was found out
         self._rendered: OrderedDict[Copy[T], None] = OrderedDict()
@@ -128,10 +128,6 @@ class Copies[T]:
             self._hold(domain, Copy(policy.text.encode("ascii"), revision.since, revision.key, now))
         elif copy is not None and (newest is None or newest[1].text.encode("ascii") != copy.text):
             self._on_unrecorded(Row(domain, Policy.parse(copy.text), "", "", copy.modified))
-
-    def used(self, domain: str) -> None:
-        """Note that the copy of the domain is asked for."""
-        self.texts.move_to_end(domain)
 
     def rendered(self, copy: Copy[T], rendered: T) -> T:
         """Hold what an answer with the copy needs; beyond the limit the one made first is forgotten."""

@@ -6,6 +6,7 @@ Nothing of it is made before the first invocation: an import that fails would le
 import asyncio
 import logging
 import sys
+from collections.abc import Awaitable
 from functools import cached_property
 
 import azure.functions as func
@@ -44,6 +45,7 @@ class _Parts:
 
     def __init__(self) -> None:
         self.settings = Settings.read()
+        self.host_header = self.settings.host_header
         self._credential = identity(self.settings)
         sys.setswitchinterval(_SWITCH_INTERVAL)
         policies = PolicyTable(self._open(TABLE, connections=READ_THREADS + STRANGER_THREADS))
@@ -75,14 +77,16 @@ class Instance:
         self._parts: _Parts | None = None
         self._reported: set[str] = set()
 
-    async def policy(self, req: func.HttpRequest) -> func.HttpResponse:
+    def policy(self, req: func.HttpRequest) -> Awaitable[func.HttpResponse]:
         """Answer a request for a policy."""
-        try:
-            parts = self._begin()
-        except SettingsError as error:
-            self._report(str(error))
-            return answering.unusable(req)
-        return await answering.answer_policy(req, parts.serving, parts.settings.host_header)
+        parts = self._parts
+        if parts is None or not parts.look.running:
+            try:
+                parts = self._begin()
+            except SettingsError as error:
+                self._report(str(error))
+                return answering.answer_unusable(req)
+        return answering.answer_policy(req, parts.serving, parts.host_header)
 
     async def health(self) -> func.HttpResponse:
         """Answer a health check."""
@@ -107,7 +111,8 @@ class Instance:
     def _begin(self) -> _Parts:
         if self._parts is None:
             self._parts = _Parts()
-        self._parts.look.begin()
+        if not self._parts.look.running:
+            self._parts.look.begin()
         return self._parts
 
     def _report(self, problem: str) -> None:

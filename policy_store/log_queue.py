@@ -22,6 +22,7 @@ KEPT_LIMIT = 10_000  # lines that wait for an invocation
 LATE = 1.0  # seconds from which on a kept line is logged with its own time
 _APP = "policy_store"  # the parent of all the app's loggers
 _log = logging.getLogger(__name__)
+_root = logging.getLogger()
 _formatter = logging.Formatter()
 
 
@@ -35,12 +36,12 @@ class LogQueue(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__()
-        self._kept: deque[logging.LogRecord] = deque()
+        self.kept: deque[logging.LogRecord] = deque()
         self._dropped = 0
-        self._arrived = 0
-        self._executing = False  # whether the invocation that arrived last is
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread = 0
+        self.arrived = 0
+        self.executing = False  # whether the invocation that arrived last is
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.thread = 0
 
     def install(self) -> None:
         """Stand between the app's loggers and the root logger.
@@ -48,7 +49,7 @@ class LogQueue(logging.Handler):
         A logger that no name leads to is put there: handlers that others add to the app's own loggers stay as they are.
         """
         between = logging.Logger(_APP)
-        between.parent, between.propagate = logging.getLogger(), False
+        between.parent, between.propagate = _root, False
         between.addHandler(self)
         logging.getLogger(_APP).parent = between
 
@@ -56,83 +57,82 @@ class LogQueue(logging.Handler):
         """The context of one invocation, on the event loop: entered before anything else, left last."""
         return _Invocation(self)
 
-    def arrive(self) -> int:
-        """Note that an invocation has arrived, and log what was kept; returns the invocation's number."""
-        loop = asyncio.get_running_loop()
-        if loop is not self._loop:
-            self._loop, self._thread = loop, threading.get_ident()
-        self._arrived += 1
-        self._executing = True
-        if self._kept:
-            self._release()
-        return self._arrived
-
-    def leave(self, number: int) -> None:
-        """Note that the invocation of that number ends."""
-        if number == self._arrived:
-            if self._kept:
-                self._release()
-            self._executing = False
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Pass the line on, or keep it."""
+        if self.executing and not self.kept and threading.get_ident() == self.thread:
+            _root.handle(record)  # without a lock: hits come this way
+            return True
+        return super().handle(record)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Pass the line on, or keep it. Called with the handler's lock held."""
-        if self._loop is None or self._loop.is_closed():
-            _pass_on(record)
-        elif threading.get_ident() == self._thread:
-            if self._executing:
-                self._release()
-                _pass_on(record)
+        if self.loop is None or self.loop.is_closed():
+            _root.handle(record)
+        elif threading.get_ident() == self.thread:
+            if self.executing:
+                self.release()
+                _root.handle(record)
             else:
                 self._keep(record)
         else:
             # In a thread an invocation could arrive and end between the question and the line.
             self._keep(record)
-            if self._executing:
-                self._loop.call_soon_threadsafe(self._release_if_executing)
+            if self.executing:
+                self.loop.call_soon_threadsafe(self._release_if_executing)
 
     def _keep(self, record: logging.LogRecord) -> None:
-        if len(self._kept) >= KEPT_LIMIT:
+        if len(self.kept) >= KEPT_LIMIT:
             self._dropped += 1
             return
         kept = copy.copy(record)
         kept.msg, kept.args = record.getMessage(), None
         if record.exc_info:
             kept.exc_text, kept.exc_info = _formatter.formatException(record.exc_info), None
-        self._kept.append(kept)
+        self.kept.append(kept)
 
     def _release_if_executing(self) -> None:
-        if self._executing:
-            self._release()
+        if self.executing:
+            self.release()
 
-    def _release(self) -> None:
+    def release(self) -> None:
         """Log what is kept, the oldest first."""
-        while self._kept:  # only the event loop takes lines out
-            record = self._kept.popleft()
+        while self.kept:  # only the event loop takes lines out
+            record = self.kept.popleft()
             if time.time() - record.created >= LATE:
                 record.msg += f" [{datetime.fromtimestamp(record.created, UTC):%Y-%m-%dT%H:%M:%SZ}]"
-            _pass_on(record)
+            _root.handle(record)
         if self._dropped:
             dropped, self._dropped = self._dropped, 0
             _log.warning("%d log lines were dropped, since too many waited for the next request", dropped)
 
 
 class _Invocation:
-    __slots__ = ("_lines", "_number")
+    """One invocation: it arrives when this is entered, and ends when this is left."""
 
-    def __init__(self, lines: LogQueue) -> None:
-        self._lines = lines
+    __slots__ = ("_number", "_queue")
+
+    def __init__(self, queue: LogQueue) -> None:
+        self._queue = queue
 
     def __enter__(self) -> None:
-        self._number = self._lines.arrive()
+        queue = self._queue
+        loop = asyncio.get_running_loop()
+        if loop is not queue.loop:
+            queue.loop, queue.thread = loop, threading.get_ident()
+        queue.arrived += 1
+        self._number = queue.arrived
+        queue.executing = True
+        if queue.kept:
+            queue.release()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._lines.leave(self._number)
-
-
-def _pass_on(record: logging.LogRecord) -> None:
-    logging.getLogger().handle(record)
+        queue = self._queue
+        if self._number == queue.arrived:
+            if queue.kept:
+                queue.release()
+            queue.executing = False
 
 
 lines = LogQueue()

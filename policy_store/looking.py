@@ -59,6 +59,7 @@ class Look[T]:
         self._serving = serving
         self._recorder = recorder
         self._now = now
+        self.running = False
         self._task: asyncio.Task[None] | None = None
         self._since: datetime | None = None
         self._small = False
@@ -67,10 +68,14 @@ class Look[T]:
         self._reported = False
 
     def begin(self) -> None:
-        """Look from now on; called by every invocation, since the first may be of any trigger."""
-        if self._task is None or self._task.done():
-            self._serving.expect_look()
-            self._task = asyncio.get_running_loop().create_task(self._run())
+        """Look from now on; called by every invocation that finds it not `running`: the first may be of any trigger."""
+        self._serving.expect_look()
+        self.running = True
+        self._task = asyncio.get_running_loop().create_task(self._run())
+        self._task.add_done_callback(self._end)
+
+    def _end(self, _: asyncio.Task[None]) -> None:
+        self.running = False
 
     async def _run(self) -> None:
         while True:

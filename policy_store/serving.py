@@ -89,9 +89,31 @@ class Serving[T]:
         """How to answer for `domain` (lower-case A-labels): at once from fresh knowledge, otherwise within a second.
         Raises nothing.
         """
-        now = self._now()
-        served = self._from_memory(domain, now)
-        return served if served is not None else await self._ask(domain, now + _WAIT)
+        return self.from_memory(domain) or await self._ask(domain, self._now() + _WAIT)
+
+    def from_memory(self, domain: str) -> Served[T] | None:
+        """The answer that fresh knowledge holds, None where it holds none."""
+        copies, now = self.copies, self._now()
+        looked = self.looked_at is not None and now - self.looked_at < self._fresh_seconds
+        copy = copies.texts.get(domain)
+        if copies.broken and (broken := copies.broken.get(domain)):
+            if not looked and now - broken.read_at >= self._fresh_seconds:
+                return None
+            if now - broken.resolved_at >= self._fresh_seconds and now >= broken.retry_at:
+                return None
+            return self._last_good(copy)
+        if copy is not None:
+            if looked or now - copy.read_at < self._fresh_seconds:
+                copies.texts.move_to_end(domain)
+                return Served("fresh", copy)
+            return None
+        if looked:
+            return None if domain in copies.names else Served("unknown", None)
+        found_absent = copies.absent.get(domain)
+        if found_absent is not None and now - found_absent < self._fresh_seconds:
+            copies.absent.move_to_end(domain)
+            return Served("unknown", None)
+        return None
 
     async def health(self) -> Health:
         """The worker's state by its last read; causes a read where there was none within a minute."""
@@ -138,30 +160,6 @@ class Serving[T]:
             reading = loop.run_in_executor(self._history_threads, self._newest_readable, domain)
             reading.add_done_callback(lambda reading: self._resolved(domain, began, reading))
         return under_way
-
-    def _from_memory(self, domain: str, now: float) -> Served[T] | None:
-        """The answer that fresh knowledge holds, None where it holds none."""
-        copies = self.copies
-        looked = self.looked_at is not None and now - self.looked_at < self._fresh_seconds
-        copy = copies.texts.get(domain)
-        if copies.broken and (broken := copies.broken.get(domain)):
-            if not looked and now - broken.read_at >= self._fresh_seconds:
-                return None
-            if now - broken.resolved_at >= self._fresh_seconds and now >= broken.retry_at:
-                return None
-            return self._last_good(copy)
-        if copy is not None:
-            if looked or now - copy.read_at < self._fresh_seconds:
-                copies.used(domain)
-                return Served("fresh", copy)
-            return None
-        if looked:
-            return None if domain in copies.names else Served("unknown", None)
-        found_absent = copies.absent.get(domain)
-        if found_absent is not None and now - found_absent < self._fresh_seconds:
-            copies.absent.move_to_end(domain)
-            return Served("unknown", None)
-        return None
 
     async def _ask(self, domain: str, deadline: float) -> Served[T]:
         """The answer after a read, or without one where storage does not answer in time."""
