@@ -11,6 +11,7 @@ import azure.functions as func
 
 from policy_store import __version__
 from policy_store.copies import Copy
+from policy_store.log_queue import lines
 from policy_store.names import policy_domain, quoted
 from policy_store.serving import RETRY_AFTER, Health, Outcome, Serving
 
@@ -83,8 +84,9 @@ def _log_answer(
         quoted(host or ""),
         quoted(req.headers.get("User-Agent", "")),
     )
-    # A record made here is spared the search for its caller, which takes longer than a hit.
-    _log.handle(logging.LogRecord(_log.name, logging.INFO, "answering.py", 0, ANSWER, values, None))
+    # A record made here is spared the search for its caller, which takes longer than a hit; it goes where the logger
+    # would bring it.
+    lines.handle(logging.LogRecord(_log.name, logging.INFO, "answering.py", 0, ANSWER, values, None))
 
 
 def _response(copy: Copy[func.HttpResponse]) -> func.HttpResponse:

@@ -17,6 +17,7 @@ _ANSWER = re.compile(
     r"answer domain=(?P<domain>[a-z0-9.-]{1,253}) outcome=(?P<outcome>[a-z-]{1,20}) status=(?P<status>[0-9]{3}) "
     r"version=(?P<version>[0-9]{14}Z|-) ms=(?P<ms>[0-9]{1,9}) "
     rf"host=(?P<host>{_TEXT}) agent=(?P<agent>{_TEXT})"
+    r"(?: \[(?P<time>[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z)\])?"  # of a line that was logged late
 )
 _PRODUCT = re.compile(r"[A-Za-z0-9_.+-]+")  # a product's name: RFC 9110 section 10.1.5
 _ISO_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9:]{5})?")
@@ -100,7 +101,7 @@ def _answer(match: re.Match[str] | None, time: str) -> Answer | None:
     if match is None:
         return None
     return Answer(
-        time=_time(time),
+        time=_time(match["time"] or time),
         domain=match["domain"],
         outcome=match["outcome"],
         version=match["version"],

@@ -64,6 +64,7 @@ class Look[T]:
         self._since: datetime | None = None
         self._small = False
         self._full_due_at = float("-inf")
+        self._caught_up_at = float("-inf")
         self._failing_since: float | None = None
         self._reported = False
 
@@ -100,8 +101,12 @@ class Look[T]:
         known = set(self._serving.copies.names) if full else set()
         loop = asyncio.get_running_loop()
         walk = await _in_thread(lambda: self._walk(loop, since))
-        self._since = walk.date
-        self._serving.looked(began)
+        if self._since is None or not full:
+            self._since = walk.date
+        if full and self._now() - max(began, self._caught_up_at) > INTERVAL:
+            await _in_thread(lambda: self._catch_up(loop))
+        else:
+            self._serving.looked(began)
         if full:
             self._small = walk.pages <= SMALL
             self._full_due_at = began + FULL_INTERVAL * max(1.0, len(walk.names) / FULL_ROWS)
@@ -113,7 +118,8 @@ class Look[T]:
         """Walk over the rows, in a thread, and hand over to the event loop what is new."""
         walk = _Walk()
         serving, copies = self._serving, self._serving.copies
-        deadline = self._now() + _LONGEST
+        started = self._now()
+        deadline = started + _LONGEST
         pages = self._policies.pages(since=since)
         breath = _Breath()
         while True:
@@ -149,6 +155,16 @@ class Look[T]:
             if found:
                 loop.call_soon_threadsafe(serving.take, found, began)
             time.sleep(_PAGE_REST)
+            if since is None and self._now() - max(started, self._caught_up_at) > INTERVAL:
+                self._catch_up(loop)
+
+    def _catch_up(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Ask, in a thread, for what changed while a look at all rows takes its time."""
+        if self._since is not None:
+            began = self._now()
+            self._since = self._walk(loop, self._since - OVERLAP).date
+            self._caught_up_at = began
+            loop.call_soon_threadsafe(self._serving.looked, began)
 
     def _confirm(self, loop: asyncio.AbstractEventLoop, missing: set[str]) -> None:
         """Ask, in a thread, for rows that a look at all rows did not show, since pages are not a snapshot. A row is

@@ -144,7 +144,7 @@ class Serving[T]:
         """Note that a look has ended: all of the table is known as it was at `began`; None where it failed."""
         self._first_look_under_way = False
         if began is not None:
-            self.looked_at = began
+            self.looked_at = began if self.looked_at is None else max(began, self.looked_at)
         for awaited in self._awaited.values():
             if not awaited.done():
                 awaited.set_result(None)

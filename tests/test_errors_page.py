@@ -10,7 +10,11 @@ from policy_store.audit import AuditProblem
 _ROOT = Path(__file__).parents[1]
 _PAGE = (_ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
 # What the app is made of: the command and the checker log nothing.
-_SOURCES = [_ROOT / "function_app.py", *sorted((_ROOT / "policy_store").glob("*.py"))]
+_SOURCES = [
+    _ROOT / "function_app.py",
+    *sorted((_ROOT / "policy_store").glob("*.py")),
+    *sorted((_ROOT / "policy_store" / "tables").glob("*.py")),
+]
 _LEVELS = {"warning", "error", "exception", "critical"}
 
 
