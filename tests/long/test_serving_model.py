@@ -15,4 +15,4 @@ def test_the_promises_of_serving_hold_in_any_order(
         clients = staticmethod(lambda: (policies_client, history_client))
 
     quicken(monkeypatch)
-    run_state_machine_as_test(Model, settings=settings(max_examples=200, stateful_step_count=60))
+    run_state_machine_as_test(Model, settings=settings(max_examples=120, stateful_step_count=50))
