@@ -13,7 +13,7 @@ _CONNECTIONS = 4
 _ROUNDS = 5
 _SECONDS = 1.0
 _COUNTED = (100, 5_000, 100_000)
-_MINUTES = 2
+_MINUTES = 1
 
 
 def measure() -> list[Figure]:
