@@ -2,10 +2,12 @@
 PORT ?= 7071
 TABLE_PORT ?= 10002
 export PORT TABLE_PORT PYTHON
+# What a person has set for a Python of their own.
+unexport PYTHONHOME PYTHONIOENCODING PYTHONOPTIMIZE PYTHONPATH PYTHONSAFEPATH PYTHONWARNINGS
 
 python := .venv/bin/python
 
-.PHONY: help run test test-oldest test-long test-deploy lint bench set-up clean
+.PHONY: help run test test-oldest test-deploy test-long lint bench package set-up clean
 
 help: ## these lines
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile
@@ -19,12 +21,13 @@ test: set-up ## every test
 test-oldest: set-up ## the served path with the oldest packages that requirements.txt allows
 	@./dev/test_oldest.sh
 
-test-long: set-up ## the model of serving, tried for some minutes
-	@$(python) -m pytest -q -o faulthandler_timeout=0 tests/long
-
 test-deploy: set-up ## what the Azure CLI says of every command for it: installs it, 700 MB
 	@./dev/set_up_azure_cli.sh
 	@$(python) -m pytest -q tests/deploy
+
+test-long: set-up ## what takes long: breaks at every point, models, and the tests in a checkout that was worked in
+	@$(python) -m pytest -q -n 3 -o faulthandler_timeout=0 tests/long
+	@./dev/test_used_checkout.sh
 
 lint: set-up ## ruff and mypy
 	@$(python) -m ruff check
@@ -34,9 +37,12 @@ lint: set-up ## ruff and mypy
 bench: set-up ## how fast the app answers
 	@$(python) -m bench
 
+package: set-up ## the folder .publish, which func azure functionapp publish sends
+	@$(python) -m dev.package
+
 set-up: ## .venv and dev/node/node_modules
 	@./dev/set_up.sh
 
 clean: ## remove all that the other jobs made, the local tables too
-	rm -rf .venv .venv-azure-cli .venv-oldest dev/node/node_modules .azurite .bench .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv .venv-azure-cli .venv-oldest dev/node/node_modules .azurite .bench .publish .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

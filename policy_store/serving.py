@@ -14,10 +14,10 @@ from typing import Literal, NamedTuple
 
 from policy_store.breaker import PAUSE, Breaker, clock
 from policy_store.copies import Copies, Copy
-from policy_store.policy import Policy, PolicySyntaxError
+from policy_store.policy import Policy
 from policy_store.reads import Reads
 from policy_store.tables.failures import reason
-from policy_store.tables.history import History, Revision
+from policy_store.tables.history import History, Revision, newest_readable
 from policy_store.tables.policies import PolicyTable
 from policy_store.tables.row import InvalidRow, Row
 
@@ -222,14 +222,15 @@ class Serving[T]:
 
     def _newest_readable(self, domain: str) -> tuple[Revision, Policy] | None:
         """The newest revision that holds a policy, in a thread."""
-        for revision in reversed(self._history.revisions(domain)):
-            try:
-                return revision, revision.policy
-            except PolicySyntaxError as error:
-                if (domain, revision.key) not in self._unreadable:
-                    self._unreadable.add((domain, revision.key))
-                    _log.error("revision %s of %s holds no policy: %s", revision.key, domain, str(error)[:500])
-        return None
+        revisions = self._history.revisions(domain)
+        newest = newest_readable(revisions)
+        for revision in reversed(revisions):
+            if newest is not None and revision is newest[0]:
+                break
+            if (domain, revision.key) not in self._unreadable:
+                self._unreadable.add((domain, revision.key))
+                _log.error("revision %s of %s holds no policy", revision.key, domain)
+        return newest
 
     def _resolved(self, domain: str, began: float, reading: asyncio.Future[tuple[Revision, Policy] | None]) -> None:
         under_way = self._histories.pop(domain)

@@ -298,7 +298,7 @@ def _audit_rounds(connection_string: str, tables: tuple[str, str]) -> list[int]:
         told = Told()
         _barrier.wait(_SECONDS_AT_BARRIER)
         audit(
-            walk(policies, history, after=f"d{number - 1:03}" if number else ""),
+            walk(policies, history, after=f"d{number - 1:03}.example" if number else ""),
             policies,
             history,
             by="audit",
@@ -344,12 +344,12 @@ class TestAtOnce:
     ) -> None:
         """In each round both find one more row without a revision: they leave one revision, with the row's text."""
         for number in range(_ROUNDS):
-            policies_client.create_entity(_cells(f"d{number:03}", max_age=number))
+            policies_client.create_entity(_cells(f"d{number:03}.example", max_age=number))
         tables = (policies_client.table_name, history_client.table_name)
         audits = [processes.submit(_audit_rounds, azurite.connection_string, tables) for _ in range(2)]
         assert [audit.result() for audit in audits] == [[0] * _ROUNDS] * 2
         for number in range(_ROUNDS):
-            (revision,) = History(history_client).revisions(f"d{number:03}")
+            (revision,) = History(history_client).revisions(f"d{number:03}.example")
             assert revision.text == _policy(number).text
 
     def test_an_audit_and_the_command(
@@ -406,7 +406,6 @@ class TestTimer:
             async with Worker(_ROOT) as worker:
                 return worker.function("audit").schedule
 
-        monkeypatch.delenv("POLICY_AUDIT_SCHEDULE", raising=False)
         assert asyncio.run(schedule()) == "0 */5 * * * *"
         monkeypatch.setenv("POLICY_AUDIT_SCHEDULE", "0 30 * * * *")
         assert asyncio.run(schedule()) == "0 30 * * * *"
@@ -499,11 +498,7 @@ class TestTimer:
             asyncio.run(audits(seconds=30))
         assert any("the audit failed" in line for line in caplog.messages)
 
-    def test_missing_settings_are_told_once(
-        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        monkeypatch.delenv("POLICY_STORE", raising=False)
-
+    def test_missing_settings_are_told_once(self, caplog: pytest.LogCaptureFixture) -> None:
         async def audits() -> None:
             async with Worker(_ROOT) as worker:
                 await worker.invoke_timer("audit")

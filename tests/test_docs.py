@@ -4,29 +4,30 @@ to bring rows and whole stores back.
 
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from azure.data.tables import TableClient, TableServiceClient
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from dev import package
 from dev.azurite import Azurite
 from policy_store.cli import app
-from policy_store.cli.command import Store
 from policy_store.policy import Policy
-from tests.cli.conftest import Run, run, store, tables
+from policy_store.tables.store import Store
+from tests.checkout import tracked
+from tests.cli.conftest import Run, run, store
 from tests.doc_lines import commands, words
 
-__all__ = ["run", "store", "tables"]  # fixtures of the command's own tests
+__all__ = ["run", "store"]  # fixtures of the command's own tests
 
 _ROOT = Path(__file__).parents[1]
 _PAGES = {
     path.relative_to(_ROOT).as_posix(): path.read_text(encoding="utf-8")
-    for path in (_ROOT / "README.md", *sorted((_ROOT / "docs").glob("*.md")))
+    for path in (_ROOT / "README.md", *tracked("docs/*.md"))
 }
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _FENCED = re.compile(r"^ *```.*?^ *```$", re.DOTALL | re.MULTILINE)
@@ -53,11 +54,12 @@ def _anchors(text: str) -> set[str]:
 
 def _parse(line: str) -> None:
     """Have the command read the line, without running it. Raises what it says of a line that it does not take."""
-    group = get_command(app)
-    assert isinstance(group, TyperGroup)
-    context = group.make_context("mta-sts", words(line)[1:])
-    name, command, rest = group.resolve_command(context, [*context._protected_args, *context.args])
-    assert command
+    command: Any = get_command(app)
+    name: str | None = "mta-sts"
+    rest, context = words(line)[1:], None
+    while isinstance(command, TyperGroup):
+        context = command.make_context(name, rest, parent=context)
+        name, command, rest = command.resolve_command(context, [*context._protected_args, *context.args])
     command.make_context(name, rest, parent=context)
 
 
@@ -71,10 +73,10 @@ def test_the_command_takes_each_line(where: str, line: str) -> None:
     ("line", "reason"),
     [
         ("mta-sts edit $DOMAIN --moed none", "No such option"),
-        ("mta-sts edit $DOMAIN --max-age week", "should be a valid integer"),
-        ("mta-sts rollback $DOMAIN", "Missing parameter"),
+        ("mta-sts edit $DOMAIN --max-age week", "it must be a whole number of seconds"),
+        ("mta-sts site $DOMAIN", "Missing parameter"),
         ("mta-sts revert $DOMAIN", "No such command"),
-        ("mta-sts rollback $DOMAIN $(mta-sts history $DOMAIN) more", "unexpected extra argument"),
+        ("mta-sts show $DOMAIN $(mta-sts history $DOMAIN) more", "unexpected extra argument"),
     ],
 )
 def test_the_command_does_not_take_a_wrong_line(line: str, reason: str) -> None:
@@ -82,10 +84,16 @@ def test_the_command_does_not_take_a_wrong_line(line: str, reason: str) -> None:
         _parse(line)
 
 
-def test_func_starts_or_publishes() -> None:
-    for where, line in _lines("func"):
-        given = words(line)[1:]
-        assert given == ["start"] or given[:3] == ["azure", "functionapp", "publish"], f"{where}: {line}"
+def test_func_publishes_what_was_just_built_and_never_the_checkout() -> None:
+    published = _lines("func")
+    assert len(published) > 3
+    for where, line in published:
+        _, *given = words(line)
+        assert given[:3] == ["azure", "functionapp", "publish"], f"{where}: {line}"
+        assert given[4:] == ["--python", "--script-root", package.FOLDER], f"{where}: {line}"
+    for page, text in _PAGES.items():
+        before = re.findall(r"(.*)\nfunc azure functionapp publish", text)
+        assert set(before) <= {"make package", "python -m dev.package"}, page
 
 
 @pytest.mark.parametrize(("page", "target"), list(dict.fromkeys(_links())))
@@ -135,20 +143,18 @@ def test_a_deleted_row_comes_back_from_the_history_with_its_id(store: Store, run
     assert back.policy == row.policy
 
 
-def test_the_script_that_copies_a_store_copies_every_cell(
-    store: Store, tables: tuple[TableClient, TableClient], azurite: Azurite, tmp_path: Path
+def test_a_store_moves_with_every_cell(
+    store: Store, tables: tuple[TableClient, TableClient], run: Run, tmp_path: Path
 ) -> None:
     row = store.policies.add("contoso.com", Policy(mode="testing", mx=("mx.contoso.com",), max_age=604800), "a note")
     store.history.record(row, store.policies, by="ada", policy_id="20200101000000Z")
     tables[0].upsert_entity(
         {"PartitionKey": "fabrikam.com", "RowKey": "policy", "mode": "enforced", "owner": (2**40, "Edm.Int64")}
     )
-    (script,) = re.findall(r"^```python\n(.*?)^```$", _PAGES["docs/operating.md"], re.DOTALL | re.MULTILINE)
-    (tmp_path / "copy_store.py").write_text(script)
+    file = str(tmp_path / "move.jsonl.gz")
+    assert run("backup", file).exit_code == 0
     with Azurite() as other, TableServiceClient.from_connection_string(other.connection_string) as service:
-        copies = [service.create_table(table.table_name) for table in tables]
+        copies = [service.get_table_client(table.table_name) for table in tables]
         for _ in range(2):
-            line = [sys.executable, "copy_store.py", azurite.connection_string, other.connection_string]
-            done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60)
-            assert done.stdout == "policyhistory: 1 entities\npolicies: 2 entities\n"
+            assert run("restore", file, "--store", other.connection_string).exit_code == 0
         assert [list(copy.list_entities()) for copy in copies] == [list(table.list_entities()) for table in tables]

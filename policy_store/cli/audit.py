@@ -5,18 +5,11 @@ from pydantic import Field
 
 from policy_store.audit import AuditProblem, AuditReport
 from policy_store.audit import audit as see_to
-from policy_store.cli.command import (
-    PROBLEM,
-    JsonOption,
-    StoreOption,
-    app,
-    open_store,
-    operator,
-    print_json,
-    print_table,
-    progress,
-)
-from policy_store.tables.entry import walk
+from policy_store.cli.command import app
+from policy_store.cli.errors import PROBLEM
+from policy_store.cli.options import FormatOption, JsonOption, StoreOption
+from policy_store.cli.screen import complain, print_json, print_rows, progress, say, shape_of
+from policy_store.cli.session import open_store, operator
 
 
 class AuditResult(AuditReport):
@@ -25,28 +18,32 @@ class AuditResult(AuditReport):
     problems: list[AuditProblem] = Field(description="in the order of the domains")
 
 
-@app.command()
-def audit(json: JsonOption = False, store: StoreOption = "") -> None:
-    """Record what was changed by hand and report what is broken; the app does so every 5 minutes.
+@app.command("audit")
+def audit(format_: FormatOption = None, json: JsonOption = False, store: StoreOption = "") -> None:
+    """Record what was changed by hand and report what is broken.
 
     Example: mta-sts audit --json
     """
     tables = open_store(store)
     problems: list[AuditProblem] = []
     report = see_to(
-        progress(walk(tables.policies, tables.history), "walking both tables"),
+        progress(tables.entries(), "walking both tables"),
         tables.policies,
         tables.history,
         by=f"audit by {operator()}",
         tell=problems.append,
     )
-    if json:
+    shape = shape_of(format_, json=json)
+    if shape == "json":
         print_json(AuditResult(**report.model_dump(), problems=problems))
     else:
         if problems:
-            print_table(("domain", "problem"), ((problem.domain, problem.message) for problem in problems))
+            rows = ((problem.domain, problem.message) for problem in problems)
+            print_rows(("domain", "problem"), rows, shape)
+        if problems and shape == "table":
             print()
-        print(
+        tell = say if shape == "table" else complain
+        tell(
             f"{report.domains} domains: {report.recorded} recorded, {report.invalid_row} invalid, "
             f"{report.unreachable_row} that no request finds, {report.vanished_row} vanished"
             + (f", {report.not_recorded} that could not be recorded" if report.not_recorded else "")

@@ -3,7 +3,6 @@
 import asyncio
 import socket
 import ssl
-import sys
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,35 +15,25 @@ from azure.core.exceptions import AzureError
 from rich.padding import Padding
 from rich.text import Text
 
-from policy_store.changes.write import domains_with_rows, read_entry, with_row
-from policy_store.cli.command import (
-    PROBLEM,
-    CommandError,
-    JsonOption,
-    ResolverOption,
-    Store,
-    StoreOption,
-    app,
-    open_store,
-    print_json,
-    print_table,
-    printer,
-    progress,
-    read_domain,
-)
+from policy_store.cli.command import app
+from policy_store.cli.errors import PROBLEM, CommandError
 from policy_store.cli.lint import print_findings
+from policy_store.cli.options import JsonOption, ResolverOption, StoreOption, read_domain
+from policy_store.cli.screen import print_json, print_table, printer, progress
+from policy_store.cli.session import lookup, open_store
+from policy_store.exchange.sources import together
 from policy_store.lint.findings import Finding
 from policy_store.policy import LARGEST_TEXT
 from policy_store.pool import concurrently
 from policy_store.sender.facts import Facts
 from policy_store.sender.gather import Network, gather
-from policy_store.sender.lookup import Lookup
 from policy_store.sender.published import compare, served_word
 from policy_store.sender.report import Check, finding, report
 from policy_store.sender.tls import strict_context
 from policy_store.sender.verdict import Word
 from policy_store.settings import SettingsError
 from policy_store.tables.row import Row
+from policy_store.tables.store import Store
 
 _AT_ONCE = 50  # domains, each with a few questions to DNS at a time
 _MINUTE = 60.0
@@ -69,7 +58,7 @@ class _Limits:
     text: int
 
 
-@app.command()
+@app.command("check")
 def check(
     domains: Annotated[
         list[str] | None, typer.Argument(metavar="DOMAIN", help="Any domains of the Internet.", show_default=False)
@@ -110,7 +99,7 @@ def check(
 
     def network() -> Network:
         return Network(
-            Lookup(resolver, limits.dns).resolver,
+            lookup(resolver, limits.dns).resolver,
             _context(ca_file),
             socket.gethostname(),
             https_port,
@@ -151,14 +140,13 @@ def _names(domains: Sequence[str], file: str, every: bool, store: Store | None) 
     """The domains to check, each once. Raises CommandError."""
     texts = list(domains)
     if file:
-        try:
-            content = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            raise CommandError(f"{file} cannot be read: {error}.") from error
-        texts += [line.strip() for line in content.splitlines() if line.strip() and not line.startswith("#")]
+        found = together([file])
+        if wrong := [problem for proposal in found for problem in proposal.sentences]:
+            raise CommandError("\n".join(wrong))
+        texts += [proposal.domain for proposal in found if proposal.domain]
     names = [read_domain(text) for text in texts]
     if every and store is not None:
-        names += domains_with_rows(store)
+        names += store.domains()
     if not names and not every:
         raise CommandError("Name the domains, or give --all or --file.")
     return list(dict.fromkeys(names))
@@ -184,7 +172,7 @@ def _compare(facts: Facts, store: Store) -> list[Finding]:
     """What the store has to say of the facts; that it cannot be reached is a finding too."""
     domain = facts.domain
     try:
-        entry = read_entry(store, domain)
+        entry = store.entry(domain)
     except AzureError as error:
         reason = " ".join(error.message.split())[:200]
         return [finding("store_unreachable", domain, f"the store cannot be reached: {reason}")]
@@ -198,7 +186,7 @@ def _compare(facts: Facts, store: Store) -> list[Finding]:
         findings.append(finding("id_unknown", domain, status.detail))
     fetched = facts.policy_host.fetched
     if fetched is not None and fetched.problem is None and isinstance(entry.row, Row):
-        word, detail = served_word(fetched.text, with_row(entry))
+        word, detail = served_word(fetched.text, entry.known)
         if word != "newest text":
             findings.append(finding("row_differs", domain, detail))
     return findings
