@@ -50,6 +50,9 @@ class Settings(BaseModel):
     host_header: Annotated[
         Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]+$")], Field(alias="POLICY_HOST_HEADER")
     ] = "Host"
+    # Read by what publishes ids, not here: a slip in these must not stop a policy from being served.
+    dns_zone: Annotated[str, Field(alias="POLICY_DNS_ZONE")] = ""
+    reports_record: Annotated[str, Field(alias="POLICY_REPORTS_RECORD")] = ""
 
     tlsrpt: Annotated[bool, BeforeValidator(str.strip), Field(alias="POLICY_TLSRPT")] = False
 

@@ -17,6 +17,7 @@ _ROOT = Path(__file__).parents[1]
 _NOT_FOR_SERVING = (
     "aiohttp",
     "azure.identity",
+    "azure.mgmt",
     "dns",
     "idna.uts46data",
     "policy_store.azure",

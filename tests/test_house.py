@@ -11,9 +11,22 @@ _PACKAGE = _ROOT / "policy_store"
 
 # From the ground up: a room may import those on lower floors, and its neighbours on the same floor without a circle.
 _FLOORS = (
-    {"names", "policy", "settings", "times", "pool", "log_lines", "log_stats", "dns_records"},
+    {
+        "names",
+        "policy",
+        "settings",
+        "times",
+        "durations",
+        "spelling",
+        "pool",
+        "log_lines",
+        "log_stats",
+        "dns_records",
+        "record_texts",
+        "zone_id",
+    },
     {"tables"},
-    {"life"},
+    {"life", "delegation"},
     {"serving", "audit"},  # the app
     {"lint"},
     {"sender", "tlsrpt"},
@@ -32,6 +45,8 @@ _TOOLS = {
     "jinja2": {"web"},
     "dns": {"sender"},
     "azure.functions": {"answering", "intake"},
+    "azure.mgmt": {"azure"},
+    "azure.identity": {"tables"},
 }
 
 

@@ -26,7 +26,7 @@ COMMANDS = {
     },
     "Change": {
         "add": ("edit", "Add the policy of a domain, in testing unless you say otherwise."),
-        "import": ("bulk", "Add many policies from a file: CSV, JSON, accepted domains, or a folder of policy texts."),
+        "import": ("bulk", "Add many policies from files: CSV, JSON, accepted domains, or a folder of policy texts."),
         "edit": ("edit", "Change the policies of some domains, each only if nobody else changed it meanwhile."),
         "promote": ("promote", "Go from testing to enforce, once nothing in the policy or in DNS would stop mail."),
         "rollback": ("edit", "Put an older text in force again, as a new revision with a new id."),
@@ -34,12 +34,14 @@ COMMANDS = {
         "remove": ("edit", "Remove the row of a domain that was retired; its history stays."),
     },
     "DNS and Azure": {
-        "dns": ("dns", "The DNS records: print them, and check them."),
+        "dns": ("dns", "The DNS records: print, check and publish them."),
         "bind": ("bind", "Bind mta-sts.DOMAIN to the app, with a free certificate or your own."),
         "unbind": ("bind", "Take mta-sts.DOMAIN from the app, with its free certificate."),
     },
     "Look after the store": {
         "audit": ("audit", "Record what was changed by hand and report what is broken."),
+        "backup": ("backup", "Save the tables whole in one file: every row with all its cells, every revision."),
+        "restore": ("backup", "Put back what a backup has and the tables lack; what is there stays."),
         "export": ("bulk", "Write policies to a CSV or JSON file, or to a folder of policy texts."),
         "site": ("site", "Write policies as static sites, for Azure Static Web Apps or GitHub Pages."),
         "stats": ("stats", "Count exported log lines: fetches by domain and sender, unknown hosts, slow answers."),
