@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from azure.data.tables import TableClient
 from typer.testing import Result
 
@@ -18,6 +19,8 @@ from policy_store.cli.command import Store
 from policy_store.policy import Policy
 from tests.cli.conftest import Run, run, store, tables
 from tests.end_to_end.senders.names import DnsServer
+from tests.loopback import LoopbackServer
+from tests.policy_host import http_answer, policy_hosts
 
 __all__ = ["run", "store", "tables"]  # fixtures of the command's own tests
 
@@ -33,13 +36,15 @@ _READY = [domain for domain in _DOMAINS[5:20] if domain not in (_ELSEWHERE, _FOR
 
 @dataclass
 class Day:
-    """The command, the store behind it, and the DNS that the administrator looks after."""
+    """The command, the store behind it, the DNS that the administrator looks after, and what the policy hosts serve."""
 
     run_command: Run
     store: Store
     rows: TableClient
     monkeypatch: pytest.MonkeyPatch
     resolver: str
+    https: tuple[str, ...]
+    texts: dict[str, bytes]
     zone: dict[str, dict[str, list[str]]] = field(default_factory=dict)
 
     def run(self, *words: str, code: int = 0) -> Result:
@@ -66,9 +71,17 @@ class Day:
             if record["name"] == f"_mta-sts.{record['domain']}":
                 self.zone[record["name"]] = {record["type"]: [record["value"]]}
 
+    def serve(self) -> None:
+        """Let the policy hosts serve what is in force, as the app does a minute after a change."""
+        for domain in _DOMAINS:
+            if revisions := self.store.history.revisions(domain):
+                self.texts[f"mta-sts.{domain}"] = http_answer(revisions[-1].text.encode())
+
     def wrong_in_dns(self) -> dict[str, str]:
         """The domains that `dns --check` does not find right, with its word for each."""
-        checks = json.loads(self.run_command("dns", "--all", "--check", "--json", "--resolver", self.resolver).stdout)
+        self.serve()
+        words = ("dns", "--all", "--check", "--json", "--resolver", self.resolver, *self.https)
+        checks = json.loads(self.run_command(*words).stdout)
         assert len(checks) == len(_DOMAINS)
         return {check["domain"]: check["status"] for check in checks if check["status"] != "right"}
 
@@ -84,13 +97,28 @@ class Day:
 
 @pytest.fixture
 def day(
-    run: Run, store: Store, tables: tuple[TableClient, TableClient], monkeypatch: pytest.MonkeyPatch
+    run: Run,
+    store: Store,
+    tables: tuple[TableClient, TableClient],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> Iterator[Day]:
     zone: dict[str, dict[str, list[str]]] = {}
-    with DnsServer(zone) as server:
-        today = Day(run, store, tables[0], monkeypatch, f"127.0.0.1:{server.port}", zone)
+    ca = trustme.CA()
+    ca.cert_pem.write_to_path(tmp_path / "ca.pem")
+    texts: dict[str, bytes] = {}
+    names = [f"mta-sts.{domain}" for domain in _DOMAINS]
+    with DnsServer(zone) as server, LoopbackServer(policy_hosts(texts, ca, names)) as hosts:
+        https = ("--https-port", str(hosts.port), "--ca-file", str(tmp_path / "ca.pem"), "--allow-private")
+        today = Day(run, store, tables[0], monkeypatch, f"127.0.0.1:{server.port}", https, texts, zone)
         for label, domain, provider in _customers():
-            zone[domain] = {"MX": [mx.format(label=label, domain=domain) for mx in provider["mx"]]}
+            hosts = [mx.format(label=label, domain=domain) for mx in provider["mx"]]
+            zone[domain] = {"MX": hosts}
+            zone |= {
+                mx.split()[1].lower().removesuffix("."): {"A": ["192.0.2.1"]} for mx in hosts
+            }  # which is not asked
+            zone[f"mta-sts.{domain}"] = {"A": ["127.0.0.1"]}
+        today.serve()
         yield today
 
 
@@ -166,7 +194,7 @@ def _catch_up_with_dns(day: Day) -> None:
     (text,) = day.zone[f"_mta-sts.{_MOVED}"]["TXT"]
     day.zone[f"_mta-sts.{_MOVED}"]["TXT"] = [text, "v=STSv1; id=1;"]
     assert day.wrong_in_dns() == {_EDITED: "older revision", _FORGOTTEN: "missing", _MOVED: "two records"}
-    said = day.ask("dns", _EDITED, "--check", code=1).stdout
+    said = day.ask("dns", _EDITED, "--check", *day.https, code=1).stdout
     newest = day.store.history.revisions(_EDITED)[-1].id
     assert newest in "".join(said.split())
     day.publish(_EDITED, _FORGOTTEN, _MOVED)
@@ -220,7 +248,8 @@ def _move(day: Day) -> None:
     day.ask(*drop)
     assert day.policy(_MOVED) == Policy(mode="enforce", mx=new, max_age=604800)
     day.publish(_MOVED)
-    day.ask("dns", _MOVED, "--check")
+    day.serve()
+    day.ask("dns", _MOVED, "--check", *day.https)
 
 
 def _retire_and_remove(day: Day) -> None:

@@ -38,6 +38,9 @@ def import_(
     keep_ids: Annotated[
         bool, typer.Option("--keep-ids", help="Take over the id that DNS shows, where the text is the same.")
     ] = False,
+    allow_private: Annotated[
+        bool, typer.Option("--allow-private", help="With --keep-ids: ask policy hosts in private networks too.")
+    ] = False,
     update: Annotated[bool, typer.Option("--update", help="Change the domains that are here already, too.")] = False,
     dry_run: DryRunOption = False,
     resolver: ResolverOption = "",
@@ -52,7 +55,8 @@ def import_(
     places = _places(source)
     total = sum(map(len, places.values()))
     tables = open_store(store)
-    importer = Importer(tables, Lookup(resolver), mx_from_dns=mx_from_dns, keep_ids=keep_ids, update=update)
+    lookup = Lookup(resolver, allow_private=allow_private)
+    importer = Importer(tables, lookup, mx_from_dns=mx_from_dns, keep_ids=keep_ids, update=update)
 
     def bring_in(proposal: Proposal) -> Outcome:
         twice = places.get(proposal.domain or "", [])

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from policy_store.sender.dns_check import DnsChecker  # brings dnspython, which only --check needs
 
 _RESOURCE_GROUP = '"$RESOURCE_GROUP"'
+_FETCH_SECONDS = 10  # senders that matter have given up by then
 _PLAIN = re.compile(r"[A-Za-z0-9_.-]+")
 
 
@@ -122,6 +123,9 @@ def dns(
     ca_file: Annotated[
         str, typer.Option(metavar="FILE", help="With --check: authorities (PEM) to trust too.", show_default=False)
     ] = "",
+    allow_private: Annotated[
+        bool, typer.Option("--allow-private", help="With --check: ask policy hosts in private networks too.")
+    ] = False,
     json: JsonOption = False,
     resolver: ResolverOption = "",
     store: StoreOption = "",
@@ -147,7 +151,7 @@ def dns(
     names = read_domains(domains or ())
     tables = open_store(store)
     if check:
-        checker = _checker(resolver, https_port, ca_file, tables)
+        checker = _checker(resolver, https_port, ca_file, tables, allow_private=allow_private)
         _print_checks(checker, _entries(tables, names), len(names) or None, json=json)
         return
     records, problems = _records(tables, names, wanted)
@@ -271,15 +275,24 @@ def _print_checks(checker: "DnsChecker", entries: Iterable[Entry], total: int | 
         raise typer.Exit(PROBLEM)
 
 
-def _checker(resolver: str, port: int, ca_file: str, store: Store) -> "DnsChecker":
+def _checker(resolver: str, port: int, ca_file: str, store: Store, *, allow_private: bool) -> "DnsChecker":
     from policy_store.sender.dns_check import DnsChecker
+    from policy_store.sender.network import Network
     from policy_store.sender.tls import strict_context
 
     try:
         context = strict_context(ca_file or None)
     except OSError as error:  # ssl.SSLError is one
         raise CommandError(f"--ca-file {ca_file} cannot be read as PEM: {error.strerror or error}.") from error
-    return DnsChecker(Lookup(resolver).resolver, context, port, store.settings.fresh_seconds)
+    network = Network(
+        Lookup(resolver).resolver,
+        context,
+        "",
+        https_port=port,
+        https_seconds=_FETCH_SECONDS,
+        allow_private=allow_private,
+    )
+    return DnsChecker(network, store.settings.fresh_seconds)
 
 
 def _read_rua(texts: Sequence[str]) -> tuple[str, ...]:

@@ -19,13 +19,13 @@ from policy_store.tables.history import Revision
 
 if TYPE_CHECKING:
     from policy_store.sender.dns import Resolver
+    from policy_store.sender.network import Network
     from policy_store.sender.verdict import Word
 
 HTTPS_PORT = 443
 
 _DNS_PORT = 53
 _DNS_SECONDS = 5.0
-_PROBE_SECONDS = 5.0  # of the policy host and of each SMTP step, with a person waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,9 @@ class Lookup:
     dnspython is imported by the first question, since most commands ask none.
     """
 
-    def __init__(self, resolver: str = "", timeout: float = _DNS_SECONDS) -> None:
+    def __init__(self, resolver: str = "", timeout: float = _DNS_SECONDS, *, allow_private: bool = False) -> None:
         self._timeout = timeout
+        self._allow_private = allow_private
         self._address: str | None = None
         self._port = _DNS_PORT
         if resolver:
@@ -89,17 +90,22 @@ class Lookup:
 
     def if_enforced(self, domain: str) -> "Word":
         """What would become of a message to the domain if its policy were enforced, as a sending server finds out."""
-        from policy_store.sender.gather import Network, gather
+        from policy_store.sender.gather import gather
         from policy_store.sender.verdict import judge
 
-        network = Network(
+        return judge(_answer(gather(domain, self.network()))).if_enforced
+
+    def network(self) -> "Network":
+        """How to ask the policy hosts and MX hosts: with the limits of `check`, on one event loop."""
+        from policy_store.sender.network import Network
+
+        return Network(
             self.resolver,
             self._context,
             socket.gethostname(),
-            https_seconds=_PROBE_SECONDS,
-            smtp_seconds=_PROBE_SECONDS,
+            https_port=HTTPS_PORT,
+            allow_private=self._allow_private,
         )
-        return judge(_answer(gather(domain, network))).if_enforced
 
     def id_of(self, domain: str, policy: Policy) -> KeptId:
         """The id that DNS shows, where it stands for this very policy: the one that the policy host serves now.
@@ -129,10 +135,10 @@ class Lookup:
 
     def _served(self, domain: str) -> bytes | str:
         """The text that the policy host serves now, or why it serves none."""
-        from policy_store.sender.https import FetchFailed, fetch_policy
+        from policy_store.sender.policy_host import FetchFailed, fetch_policy
 
         try:
-            return _answer(fetch_policy(domain, self.resolver, self._context, port=HTTPS_PORT))
+            return _answer(fetch_policy(domain, self.network()))
         except FetchFailed as error:
             return str(error)
 

@@ -157,7 +157,7 @@ class TestOutput:
         rules = json.loads(FILE.read_text(encoding="utf-8"))
         jsonschema.Draft202012Validator.check_schema(rules)
         jsonschema.validate(found, rules)
-        assert all(item["mx"] and item["findings"] is not None and item["schema"] == 1 for item in found)
+        assert all(item["mx"] and item["findings"] is not None and item["schema"] == 2 for item in found)
 
     def test_the_schema_is_that_of_the_models(self) -> None:
         assert FILE.read_text(encoding="utf-8") == schema(), "run 'python -m dev.schema'"

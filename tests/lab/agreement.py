@@ -16,7 +16,8 @@ from typing import Any
 
 from policy_store.sender.dns import Resolver
 from policy_store.sender.facts import Facts
-from policy_store.sender.gather import Network, gather
+from policy_store.sender.gather import gather
+from policy_store.sender.network import Network
 from policy_store.sender.reading import Reading
 from policy_store.sender.tls import strict_context
 from policy_store.sender.verdict import readings_of
@@ -30,7 +31,7 @@ REFUSED = "none found"
 POSTFIX = "postfix-mta-sts-resolver"
 
 _WHY = Path(__file__).with_name("agreement.toml")
-_TIMEOUT = 60
+_TIMEOUT = 300
 _WITHOUT_END = ("dripping", "endless", "silent")  # no sender but by its own limit would come back from these
 _NAMES = ("_mta-sts", "mta-sts")
 _OPENING = """# Agreement with senders and checkers
@@ -133,18 +134,29 @@ async def _gather(domains: Iterable[str], world: World) -> list[Facts]:
 
 
 def _readings(facts: Facts) -> tuple[str, str]:
-    fetched = facts.policy_host.fetched
-    if fetched is None or fetched.problem is not None:  # then a second reading is for senders without a limit
-        return REFUSED, REFUSED
-    both = readings_of(facts)
-    return _mode(both[0]), _mode(both[-1])
+    """What senders find that read strictly, and Postfix, at the first address."""
+    found = readings_of(facts)
+    strict, postfix = (next(each.policy for each in found if each.sender == name) for name in ("rfc", "postfix"))
+    return _mode(strict), _mode(postfix)
 
 
 def _mode(reading: Reading | None) -> str:
     return REFUSED if reading is None else reading.mode
 
 
+def asked(sender: str, situations: Iterable[Situation], world: World) -> dict[str, dict[str, Any]]:
+    """Domain -> what one sender finds, with the patterns."""
+    chosen = list(situations)
+    with _Proxy(world, chosen) as proxy:
+        return _answers(sender, [situation.domain for situation in chosen], world, proxy.port)
+
+
 def _ask(sender: str, domains: Iterable[str], world: World, proxy_port: int) -> dict[str, str]:
+    found = _answers(sender, domains, world, proxy_port)
+    return {domain: answer.get("mode", REFUSED) for domain, answer in found.items()}
+
+
+def _answers(sender: str, domains: Iterable[str], world: World, proxy_port: int) -> dict[str, dict[str, Any]]:
     environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")} | {
         "HTTPS_PROXY": f"http://127.0.0.1:{proxy_port}",
         "SSL_CERT_FILE": str(world.ca_file),
@@ -154,7 +166,8 @@ def _ask(sender: str, domains: Iterable[str], world: World, proxy_port: int) -> 
     }
     command = [*RUNNERS[sender], str(world.dns_port), *domains]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, timeout=_TIMEOUT, check=True)
-    return {domain: answer.get("mode", REFUSED) for domain, answer in json.loads(done.stdout).items()}
+    found: dict[str, dict[str, Any]] = json.loads(done.stdout)
+    return found
 
 
 def differences(answers: Answers) -> set[tuple[str, str]]:
