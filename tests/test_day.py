@@ -112,11 +112,10 @@ def day(
         https = ("--https-port", str(hosts.port), "--ca-file", str(tmp_path / "ca.pem"), "--allow-private")
         today = Day(run, store, tables[0], monkeypatch, f"127.0.0.1:{server.port}", https, texts, zone)
         for label, domain, provider in _customers():
-            hosts = [mx.format(label=label, domain=domain) for mx in provider["mx"]]
-            zone[domain] = {"MX": hosts}
-            zone |= {
-                mx.split()[1].lower().removesuffix("."): {"A": ["192.0.2.1"]} for mx in hosts
-            }  # which is not asked
+            records = [mx.format(label=label, domain=domain) for mx in provider["mx"]]
+            zone[domain] = {"MX": records}
+            for mx in records:
+                zone[mx.split()[1].lower().removesuffix(".")] = {"A": ["192.0.2.1"]}  # which is not asked
             zone[f"mta-sts.{domain}"] = {"A": ["127.0.0.1"]}
         today.serve()
         yield today

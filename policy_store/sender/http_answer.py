@@ -2,12 +2,14 @@
 
 import asyncio
 import email.message
+import email.policy
 import http.client
 import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
+from typing import Any
 
 MOST_HEAD = 32 * 1024  # bytes of the status line and the headers
 
@@ -16,6 +18,7 @@ _HEAD_ENDS = (b"\r\n\r\n", b"\n\n", b"\n\r\n")
 _NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _PARAMETER = re.compile(rf"[ \t]*(?:(?P<name>{_NAME})=(?:{_NAME}|\"(?:[^\"\\]|\\.)*\"))?[ \t]*")
 _LONGEST_TYPE = 500  # characters
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _USUAL = ("utf-8", "us-ascii")  # RFC 8461 section 3.2
 _TEXTS = re.compile(r"(utf|us-ascii|ascii|latin|iso[-_]?8859|windows-|cp125)[-_0-9a-z]*")
 _ZIPPED = {"gzip": 31, "x-gzip": 31, "deflate": 47}  # the name -> how zlib is to read it
@@ -127,12 +130,17 @@ def decoded(body: bytes, codings: Sequence[str], limit: int) -> tuple[bytes, str
 
 
 def _unzipped(body: bytes, window: int, most: int) -> bytes:
+    unzip = zlib.decompressobj(window)
     try:
-        return zlib.decompressobj(window).decompress(body, most)
+        unzipped = unzip.decompress(body, most)
     except zlib.error:
         if window != _ZIPPED["deflate"]:
             raise
-        return zlib.decompressobj(-15).decompress(body, most)  # without its wrapper, as some servers send it
+        unzip = zlib.decompressobj(-15)  # without its wrapper, as some servers send it
+        unzipped = unzip.decompress(body, most)
+    if not unzip.eof and len(unzipped) < most:
+        raise zlib.error("the end is missing")
+    return unzipped
 
 
 def media_type(values: Sequence[str]) -> MediaType:
@@ -168,9 +176,12 @@ def _what_is_broken(parameters: str) -> str:
 
 def _charset(value: str) -> str | None:
     """The charset as the email package reads it, which postfix-mta-sts-resolver's library uses."""
-    header = email.message.Message()
-    header["Content-Type"] = value
-    parameters = {str(name).lower(): text for name, text in header.get_params([])[1:]}
+    header = email.message.EmailMessage(email.policy.HTTP)
+    try:
+        header["Content-Type"] = _CONTROL.sub(" ", value)
+        parameters: dict[str, Any] = {str(name): text for name, text in header.get_params([])[1:]}
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError):
+        return ""  # a header that breaks the package
     found = parameters.get("charset")
     return found if found is None or isinstance(found, str) else str(found[-1])
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from policy_store.sender.dns import LookupFailed, MxHost
 from policy_store.sender.facts import MxFacts
-from policy_store.sender.network import MOST_ADDRESSES, Network
+from policy_store.sender.network import MOST_ADDRESSES, SMTP_AT_ONCE, Network
 from policy_store.sender.smtp import SmtpResult, probe
 
 
@@ -50,7 +50,7 @@ async def _probe(host: str, address: str, network: Network) -> SmtpResult:
 
 
 async def _once(host: str, address: str, network: Network) -> SmtpResult:
-    async with network.turns(address, network.smtp_port).turn():
+    async with network.turns(address, network.smtp_port, SMTP_AT_ONCE).turn():
         return await probe(
             host,
             address,

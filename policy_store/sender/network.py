@@ -5,7 +5,6 @@ import errno
 import ipaddress
 import socket
 import ssl
-from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -22,7 +21,9 @@ SMTP_SECONDS = 30.0  # for a step: RFC 5321 section 4.5.3.2 allows 5 minutes, ma
 CONNECT_SECONDS = 10.0
 MOST_ADDRESSES = 8  # of one host: a domain's records must not keep the checker busy
 
-_AT_ONE_ADDRESS = 4  # connections that begin at a time
+HTTPS_AT_ONCE = 16  # connections that begin at a time at one address: one app, or one proxy, serves many domains
+SMTP_AT_ONCE = 4  # mail servers count what one client opens
+
 _GLOBAL_IPV6 = ipaddress.ip_network("2000::/3")  # RFC 4291 section 2.4, as far as IANA has given it out
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: an IPv4 address in the last 32 bits
 _AZURE_WIRE_SERVER = ipaddress.ip_address("168.63.129.16")  # public by number, and inside for whatever runs on Azure
@@ -62,17 +63,15 @@ class Network:
     allow_private: bool = False
     retry_seconds: tuple[float, ...] = (2.0, 6.0)
     mail_hosts: "dict[str, asyncio.Task[MxFacts]]" = field(default_factory=dict)
-    _turns: defaultdict[tuple[str, int], Turns] = field(
-        default_factory=lambda: defaultdict(lambda: Turns(_AT_ONE_ADDRESS))
-    )
+    _turns: dict[tuple[str, int], Turns] = field(default_factory=dict)
 
     def may_ask(self, address: str) -> bool:
         """Whether a domain's records may lead to this address: not into the network that the checker stands in."""
         return self.allow_private or is_public(address)
 
-    def turns(self, address: str, port: int) -> Turns:
-        """The turns at one server."""
-        return self._turns[address, port]
+    def turns(self, address: str, port: int, at_once: int) -> Turns:
+        """The turns at one server, of which so many begin at a time."""
+        return self._turns.setdefault((address, port), Turns(at_once))
 
     @cached_property
     def has_ipv6(self) -> bool:

@@ -7,7 +7,7 @@ from policy_store.names import policy_host
 from policy_store.sender.dns import LookupFailed
 from policy_store.sender.facts import Fetched, PolicyHost
 from policy_store.sender.https import fetch, refuses_tls_1_2
-from policy_store.sender.network import MOST_ADDRESSES, Network
+from policy_store.sender.network import HTTPS_AT_ONCE, MOST_ADDRESSES, Network
 
 
 class FetchFailed(Exception):
@@ -80,7 +80,7 @@ def _no_address(name: str, host: PolicyHost) -> str:
 
 async def _ask(name: str, address: str, network: Network) -> Fetched:
     port = network.https_port
-    async with network.turns(address, port).turn():
+    async with network.turns(address, port, HTTPS_AT_ONCE).turn():
         fetched = await fetch(
             name, address, network.context, port=port, seconds=network.https_seconds, limit=network.text_limit
         )

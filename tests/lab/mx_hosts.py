@@ -43,6 +43,7 @@ _ANY = "mx.lab.example"  # for a sender that does not say whom it wants, as with
 _SLOW_SECONDS = 0.5
 _FOR_GOOD = 3600  # seconds
 _BLOCK = b"x" * 4096
+_PLAIN_ANSWERS = {b"EHLO": b"250-mx\r\n250 STARTTLS\r\n", b"DATA": b"354 go ahead\r\n"}
 
 
 class _Handler:
@@ -71,10 +72,13 @@ async def _silent_at_ehlo(reader: asyncio.StreamReader, writer: asyncio.StreamWr
 
 
 async def _until_starttls(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Talk until the client starts TLS, which may also take mail without it. Raises EOFError."""
     writer.write(b"220 mx ESMTP\r\n")
-    await reader.readuntil(b"\r\n")
-    writer.write(b"250-mx\r\n250 STARTTLS\r\n")
-    await reader.readuntil(b"\r\n")
+    while not (line := await reader.readuntil(b"\r\n")).upper().startswith(b"STARTTLS"):
+        writer.write(_PLAIN_ANSWERS.get(line[:4].upper(), b"250 ok\r\n"))
+        if line[:4].upper() == b"DATA":
+            await reader.readuntil(b"\r\n.\r\n")
+            writer.write(b"250 ok\r\n")
     writer.write(b"220 go ahead\r\n")
 
 
@@ -171,6 +175,20 @@ _OFFERS = "250-mx\r\n250 STARTTLS"
 _NO_STARTTLS = "250-mx\r\n250 8BITMIME"
 
 
+class _Busy(asyncio.Protocol):
+    """Answers a connection with 421."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Say it and hang up."""
+        assert isinstance(transport, asyncio.WriteTransport)
+        transport.write(b"421 4.7.0 too many connections\r\n")
+        transport.close()
+
+
+_OFFERS = "250-mx\r\n250 STARTTLS"
+_NO_STARTTLS = "250-mx\r\n250 8BITMIME"
+
+
 class _BusyOnce:
     """Answers the first connection with 421, as a host does that has many, and serves the others."""
 
@@ -256,14 +274,14 @@ class MxHosts:
             context = self._authority.context(partial(_always, certificate), without_sni=_ANY)
             await self._mail_server(bound[self.addresses[kind]], context, _SLOW_SECONDS if kind == "slow" else 0)
         await self._mail_server(bound[self.addresses["no_starttls"]], None)
-        old = self._authority.context(partial(_always, "good"), tls_1_1=True, without_sni=_ANY)
         good = self._authority.context(partial(_always, "good"), without_sni=_ANY)
+        await self._mail_server(bound[self.addresses["busy_once"]], good, first=_Busy)
+        old = self._authority.context(partial(_always, "good"), tls_1_1=True, without_sni=_ANY)
         nothing = self._authority.context(partial(_always, "alert_unrecognized_name"), without_sni=_ANY)
         behaviours: dict[str, _Behaviour] = {
             **_BEHAVIOURS,
             "tls_1_1": partial(_until_handshake, old),
             "no_certificate": partial(_until_handshake, nothing),
-            "busy_once": _BusyOnce(partial(_until_handshake, good)).serve,
         }
         for kind, behaviour in behaviours.items():
             serve = _and_hang_up(self._counting(kind, behaviour))
@@ -279,8 +297,19 @@ class MxHosts:
 
         return serve
 
-    async def _mail_server(self, bound: socket.socket, context: ssl.SSLContext | None, seconds: float = 0) -> None:
-        def session() -> SMTP:
+    async def _mail_server(
+        self,
+        bound: socket.socket,
+        context: ssl.SSLContext | None,
+        seconds: float = 0,
+        first: Callable[[], asyncio.Protocol] | None = None,
+    ) -> None:
+        """Serve mail, but for the `first` connection where that is given."""
+        waiting = [first] if first else []
+
+        def session() -> asyncio.Protocol:
+            if waiting:
+                return waiting.pop()()
             return SMTP(_Handler(seconds), hostname="mx", ident="lab", tls_context=context, loop=self._loop.loop)
 
         self._loop.servers.append(await self._loop.loop.create_server(session, sock=bound))

@@ -19,7 +19,6 @@ from typing import Any
 
 from dnslib.server import DNSLogger, DNSServer
 
-from tests.lab import agreement
 from tests.lab.name_server import NameServer
 from tests.lab.situation import Situation, load
 from tests.lab.world import World
@@ -108,6 +107,8 @@ def send_all(situations: list[Situation]) -> dict[str, dict[str, str]]:
 
 def _policies(world: World, situations: list[Situation]) -> str:
     """The table of TLS policies: for each domain what postfix-mta-sts-resolver replies to Postfix."""
+    from tests.lab import agreement  # which reads what this module writes
+
     lines = []
     for domain, answer in agreement.asked(agreement.POSTFIX, situations, world).items():
         if answer.get("mode") == "enforce":
