@@ -2,10 +2,12 @@
 PORT ?= 7071
 TABLE_PORT ?= 10002
 export PORT TABLE_PORT PYTHON
+# What a person has set for a Python of their own.
+unexport PYTHONHOME PYTHONIOENCODING PYTHONOPTIMIZE PYTHONPATH PYTHONSAFEPATH PYTHONWARNINGS
 
 python := .venv/bin/python
 
-.PHONY: help run test test-deploy lint bench set-up clean
+.PHONY: help run test test-deploy test-long lint bench package set-up clean
 
 help: ## these lines
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile
@@ -14,11 +16,15 @@ run: set-up ## the app on localhost with sample policies, until Ctrl-C (PORT=707
 	@exec $(python) -m dev.run
 
 test: set-up ## every test
-	@$(python) -m pytest -q -n 3 --dist loadfile --ignore tests/deploy # tests wait more than they compute
+	@$(python) -m pytest -q -n 3 --dist loadfile --ignore tests/deploy --ignore tests/long # tests wait more than they compute
 
 test-deploy: set-up ## what the Azure CLI says of every command for it: installs it, 700 MB
 	@./dev/set_up_azure_cli.sh
 	@$(python) -m pytest -q tests/deploy
+
+test-long: set-up ## what takes long: breaks at every point, models, and the tests in a checkout that was worked in
+	@$(python) -m pytest -q -n 3 -o faulthandler_timeout=0 tests/long
+	@./dev/test_used_checkout.sh
 
 lint: set-up ## ruff and mypy
 	@$(python) -m ruff check
@@ -28,9 +34,12 @@ lint: set-up ## ruff and mypy
 bench: set-up ## how fast the app answers
 	@$(python) -m bench
 
+package: set-up ## the folder .publish, which func azure functionapp publish sends
+	@$(python) -m dev.package
+
 set-up: ## .venv and dev/node/node_modules
 	@./dev/set_up.sh
 
 clean: ## remove all that the other jobs made, the local tables too
-	rm -rf .venv .venv-azure-cli dev/node/node_modules .azurite .bench .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv .venv-azure-cli dev/node/node_modules .azurite .bench .publish .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -8,8 +8,9 @@ from pathlib import Path
 from bench import answer_once
 from bench.cold import first_answer
 from bench.common import ROOT, Figure, fill, milliseconds, octets, progress, ratio
+from dev import package
 from dev.azurite import Azurite
-from dev.package import ISOLATED, build, isolated_path, write_zip
+from dev.publish import ISOLATED, isolated_path, remote_build, write_zip
 
 _ROUNDS = 11
 
@@ -20,10 +21,11 @@ def measure() -> list[Figure]:
     compiled: list[float] = []
     checkout: list[float] = []
     with tempfile.TemporaryDirectory() as folder, Azurite() as store:
-        archive, app, worker = (Path(folder) / name for name in ("app.zip", "wwwroot", "worker"))
+        built, archive, app, worker = (Path(folder) / name for name in ("publish", "app.zip", "wwwroot", "worker"))
         progress("package: pip installs the packages")
-        write_zip(ROOT, archive)
-        build(archive, app)
+        package.build(ROOT, built)
+        write_zip(built, archive)
+        remote_build(archive, app)
         sizes = [
             octets("octets of the zip that publish sends", archive.stat().st_size),
             octets("octets of files, packages installed", _size(app)),
@@ -55,8 +57,8 @@ def _size(folder: Path) -> int:
 
 
 def _forget_compiled(app: Path) -> None:
-    for folder in (app, app / "policy_store"):
-        shutil.rmtree(folder / "__pycache__", ignore_errors=True)
+    for folder in (app / "__pycache__", *(app / "policy_store").rglob("__pycache__")):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _compile(app: Path) -> None:

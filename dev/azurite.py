@@ -5,6 +5,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Self
 
@@ -34,6 +35,7 @@ class Azurite:
     `port` 0 takes a free one, which stays the same over restarts. `location` is the folder that keeps the tables;
     without it they live in memory and are gone after a stop. With `cert` and `key` (PEM files) it speaks HTTPS, and
     with `oauth` as well it accepts bearer tokens (it checks their issuer, audience and times, not their signature).
+    `holding` are files that it keeps open as long as it lives, such as a lock on its tables.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Azurite:
         cert: Path | None = None,
         key: Path | None = None,
         oauth: bool = False,
+        holding: Sequence[IO[str]] = (),
     ) -> None:
         self.port = port
         self._scheme = "https" if cert else "http"
@@ -52,6 +55,7 @@ class Azurite:
             self._arguments += ["--cert", str(cert), "--key", str(key)]
         if oauth:
             self._arguments += ["--oauth", "basic"]
+        self._holding = holding
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -87,6 +91,7 @@ class Azurite:
                 stderr=output,
                 # Out of reach of a Ctrl-C in the terminal, which would stop it before those that still use it.
                 process_group=0,
+                pass_fds=[file.fileno() for file in self._holding],
             )
             try:
                 self._wait_until_started(self._process, output)

@@ -1,113 +1,100 @@
-"""The app as it is on Azure: the zip that `func azure functionapp publish` sends, what the remote build makes of it,
-and the means to start Python with nothing else to import.
+"""What ships to Azure: function_app.py, the modules of policy_store that it imports, and two files that Azure reads.
 
-The rules are those of Azure/azure-functions-core-tools: src/Cli/func/Common/GitIgnoreParser.cs,
-FileSystemHelpers.GetLocalFiles, Helpers/PythonHelpers.GetPythonDeploymentPackage and ZipHelper.CreateZip.
+`make package`, or `python -m dev.package`, copies them into .publish, and `func azure functionapp publish` sends that
+folder. Whatever else lies in a checkout stays there. Only Python's own library is needed.
 """
 
-import os
-import re
-import subprocess
+import ast
+import shutil
 import sys
-import zipfile
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterator
+from pathlib import Path
 
-import azure_functions_runtime
+ROOT = Path(__file__).parent.parent
+FOLDER = ".publish"
 
-from dev import worker
-
-_FUNCIGNORE = ".funcignore"
-_REQUIREMENTS = "requirements.txt"
-_PACKAGES = ".python_packages"
-_READ_WRITE = 0o100666 << 16  # Unix permissions, as a zip holds them
-_CREATED_BY_UNIX = 3
-
-ISOLATED = ("-S", "-P")
-"""Options of Python with which it imports from `isolated_path` and its standard library alone."""
+_APP = "function_app.py"
+_PACKAGE = "policy_store"
+_READ_BY_AZURE = ("host.json", "requirements.txt")
+_LIST = ".funcignore"
+_NOTHING = "**"  # to Core Tools: every path
+_MADE_BY_TOOLS = {".python_packages", "__pycache__"}
 
 
-class Shipping:
-    """Whether Core Tools ship a path, by the lines of a .funcignore, whose rules are not git's."""
-
-    _FOLDERS = frozenset({".git", ".vscode"})
-    _FILES = frozenset({_FUNCIGNORE, ".gitignore", "local.settings.json", "project.lock.json"})
-
-    def __init__(self, funcignore: str) -> None:
-        lines = [line.strip() for line in funcignore.split("\n")]
-        lines = [line for line in lines if line and not line.startswith("#")]
-        self._denied = self._pattern([line.removeprefix("/") for line in lines if not line.startswith("!")])
-        self._allowed = self._pattern([line[1:].removeprefix("/") for line in lines if line.startswith("!")])
-
-    @staticmethod
-    def _pattern(lines: list[str]) -> re.Pattern[str]:
-        if not lines:
-            return re.compile(r"$^", re.ASCII)
-        escaped = [re.sub(r"[-\[\]/{}()+?.\\^$|]", r"\\\g<0>", line) for line in lines]
-        starred = [line.replace("**", "(.+)").replace("*", r"([^\/]+)") for line in escaped]
-        return re.compile(rf"^(({')|('.join(starred)}))\b", re.ASCII)
-
-    def ships(self, path: str) -> bool:
-        """Take a file's path from the app's folder, with slashes."""
-        *folders, name = (part.lower() for part in PurePosixPath(path).parts)
-        if name in self._FILES or self._FOLDERS.intersection(folders):
-            return False
-        return bool(self._allowed.match(path) or not self._denied.match(path))
+class PackageError(Exception):
+    """The folder cannot be built; the sentence says why."""
 
 
-def shipped(app_folder: Path) -> list[str]:
-    """Return the paths, from the app's folder, of all files there that publish sends, whether or not git has them.
+def shipping(root: Path) -> list[str]:
+    """Return the list of what ships of the checkout `root`: paths from there, with slashes, in order."""
+    modules: set[Path] = set()
+    unread = {Path(_APP)}
+    while unread:
+        modules |= unread
+        unread = {module for read in unread for module in _imported(root, read)} - modules
+    return sorted([*_READ_BY_AZURE, *(module.as_posix() for module in modules)])
 
-    It deletes .python_packages before it looks, since the remote build installs anew; here that is only left out.
+
+def _imported(root: Path, module: Path) -> Iterator[Path]:
+    """The modules of policy_store that a module names in an import, anywhere, within functions too. Nothing is run."""
+    for node in ast.walk(ast.parse((root / module).read_bytes())):
+        names: list[tuple[str, ...]] = []
+        if isinstance(node, ast.Import):
+            names = [tuple(alias.name.split(".")) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            package = module.parts[: -node.level] if node.level else ()
+            base = (*package, *(node.module.split(".") if node.module else ()))
+            names = [(*base, alias.name) for alias in node.names]
+        for name in names:
+            if name[0] == _PACKAGE:
+                places = [Path(*name[:count]) for count in range(1, len(name) + 1)]
+                files = [file for place in places for file in (place / "__init__.py", place.with_suffix(".py"))]
+                yield from (file for file in files if (root / file).is_file())
+
+
+def build(root: Path, folder: Path) -> list[str]:
+    """Make `folder` anew from what ships of the checkout `root`, and return that list.
+
+    A .funcignore in it repeats the list, so that a file saved there afterwards does not ship either. Raises
+    PackageError where the folder holds something that no build put there, and OSError.
     """
-    funcignore = app_folder / _FUNCIGNORE
-    shipping = Shipping(funcignore.read_text(encoding="utf-8") if funcignore.exists() else "")
-    paths: list[str] = []
-    for folder, folders, names in app_folder.walk(follow_symlinks=True):
-        if folder == app_folder and _PACKAGES in folders:
-            folders.remove(_PACKAGES)
-        paths += ((folder / name).relative_to(app_folder).as_posix() for name in names)
-    return sorted(path for path in paths if shipping.ships(path))
+    if saved := _saved(folder):
+        raise PackageError(f"{folder} holds {', '.join(saved)}, which is not of the app: move it away, then try again.")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    paths = shipping(root)
+    (folder / _LIST).write_text("\n".join([_NOTHING, *(f"!{path}" for path in paths), ""]), encoding="utf-8")
+    for path in paths:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(root / path, folder / path)
+    return paths
 
 
-def write_zip(app_folder: Path, archive: Path) -> None:
-    """Write the zip that publish sends, with remote build, for the app in that folder."""
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as package:
-        for path in shipped(app_folder):
-            entry = zipfile.ZipInfo.from_file(app_folder / path, path)
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            entry.create_system = _CREATED_BY_UNIX
-            entry.external_attr = _READ_WRITE
-            package.writestr(entry, (app_folder / path).read_bytes())
-
-
-def build(archive: Path, app_folder: Path) -> None:
-    """Unpack a zip into the folder, and install what its requirements.txt lists as Azure's remote build does.
-
-    That is microsoft/Oryx, whose PythonBashBuildSnippet holds the command.
-    Raises subprocess.CalledProcessError when pip cannot.
-    """
-    with zipfile.ZipFile(archive) as package:
-        package.extractall(app_folder)
-    pip = (sys.executable, "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--prefer-binary")
-    subprocess.run(
-        [*pip, "--target", packages_folder(app_folder), "--requirement", app_folder / _REQUIREMENTS], check=True
+def _saved(folder: Path) -> list[str]:
+    """What lies in the folder and neither a build nor a tool put there."""
+    listed = folder / _LIST
+    lines = listed.read_text(encoding="utf-8").splitlines() if listed.exists() else []
+    built = {_LIST, *(line.removeprefix("!") for line in lines)}
+    found = {path.relative_to(folder) for path in folder.rglob("*") if not path.is_dir()}
+    return sorted(
+        path.as_posix()
+        for path in found
+        if path.as_posix() not in built and not _MADE_BY_TOOLS.intersection(path.parts)
     )
 
 
-def packages_folder(app_folder: Path) -> Path:
-    """Return the folder of the app's packages, which the host has Python search before its own."""
-    return app_folder / _PACKAGES / "lib" / "site-packages"
+def main() -> None:
+    """Build .publish, and print what is in it."""
+    if sys.version_info < (3, 13):  # noqa: UP036 - nothing is installed before this runs
+        sys.exit(f"This is Python {sys.version.split()[0]}: the app is written in that of 3.13 or later.")
+    try:
+        paths = build(ROOT, ROOT / FOLDER)
+    except (PackageError, OSError) as error:
+        sys.exit(str(error))
+    print("\n".join(paths))
+    print(f"\n{len(paths)} files are in {FOLDER}/. Publish them with:")
+    print(f"func azure functionapp publish APP --python --script-root {FOLDER}")
 
 
-def isolated_path(app_folder: Path, worker_folder: Path, program: Path) -> dict[str, str]:
-    """Return the environment in which Python, with `ISOLATED`, finds the app's packages and `worker_folder` alone.
-
-    `worker_folder`, which is made, gets links to what Azure has beside the app, the runtime library and dev.worker for
-    the host's part of it, and to `program`, which is run with `-m` and its name without `.py`.
-    """
-    (worker_folder / "dev").mkdir(parents=True)
-    (worker_folder / "dev" / "worker.py").symlink_to(worker.__file__)
-    runtime = Path(azure_functions_runtime.__file__).parent
-    (worker_folder / runtime.name).symlink_to(runtime)
-    (worker_folder / program.name).symlink_to(program)
-    return {"PYTHONPATH": os.pathsep.join(map(str, (packages_folder(app_folder), worker_folder)))}
+if __name__ == "__main__":
+    main()

@@ -7,29 +7,33 @@ from pathlib import Path
 
 from dev import host, samples
 from dev.azurite import Azurite, AzuriteError
+from dev.owner import NotOwned, Owner, owning
 from dev.ports import PortTaken, listen
 from dev.worker import IndexingError
 
 _TABLES = Path(".azurite")
+_PORTS = {"PORT": 7071, "TABLE_PORT": 10002}
 _EXAMPLE = "contoso.example"
 
 
 def main() -> None:
     """Serve on PORT (7071) with the tables on TABLE_PORT (10002), kept in .azurite of the folder it is run in."""
     host.stop_cleanly()
+    ports = {name: _port(name, default) for name, default in _PORTS.items()}
     try:
         with (
-            listen(_port("PORT", 7071), host.WHO) as listener,
-            Azurite(_port("TABLE_PORT", 10002), _TABLES) as tables,
+            owning(_TABLES) as owner,
+            listen(ports["PORT"], host.WHO) as listener,
+            Azurite(ports["TABLE_PORT"], _TABLES, holding=[owner.file]) as tables,
         ):
-            os.environ["POLICY_STORE"] = tables.connection_string
+            _set_store(tables.connection_string)
             added = samples.load(tables.connection_string)
             print(f"Tables: {tables.url} (kept in {_TABLES}/{f', {added} sample policies added' if added else ''})")
             host.log_to_stderr()
-            asyncio.run(host.serve(listener, host.APP_FOLDER, _greet))
+            asyncio.run(host.serve(listener, host.APP_FOLDER, lambda url: _greet(owner, url)))
     except PortTaken as error:
         sys.exit(f"{error} Choose other ports as in: make run PORT=8071 TABLE_PORT=11002")
-    except (AzuriteError, IndexingError) as error:
+    except (AzuriteError, IndexingError, NotOwned) as error:
         sys.exit(str(error))
 
 
@@ -40,7 +44,15 @@ def _port(setting: str, default: int) -> int:
     return int(value)
 
 
-def _greet(url: str) -> None:
+def _set_store(connection_string: str) -> None:
+    """Have the app use these tables, whatever store the person's own environment names."""
+    for name in [name for name in os.environ if name.upper().startswith("POLICY_STORE")]:
+        del os.environ[name]
+    os.environ["POLICY_STORE"] = connection_string
+
+
+def _greet(owner: Owner, url: str) -> None:
+    owner.say(url)
     print(f"Try:    curl -i -H 'Host: mta-sts.{_EXAMPLE}' {url}/.well-known/mta-sts.txt")
     print("Stop with Ctrl-C.", flush=True)
 

@@ -5,29 +5,18 @@ after it fetched it, and it may have fetched it as long as any worker still serv
 they like, and some never do. So a date here rests on what was served, not on the TXT record's TTL.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 from itertools import pairwise
 
-from policy_store.lint.findings import Finding
-from policy_store.policy import Policy, PolicySyntaxError
-from policy_store.tables.history import Revision
+from policy_store.policy import Policy
+from policy_store.tables.history import Revision, readable
 
 TESTING = timedelta(days=14)  # Google Workspace's guide: "testing mode for 2 weeks"
 RETIRED_MAX_AGE = 86400  # seconds: RFC 8461 section 8.3
 
 _READ_TIME = timedelta(seconds=5)  # a worker's read that began before the row was written, and the key's whole seconds
 _SHORTEST_HOLD = {"enforce": timedelta(days=7), "testing": timedelta(days=1)}  # Mimecast's library raises max_age so
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why a change has to wait: a code that stays the same between versions, and a sentence that says what to do."""
-
-    code: str
-    message: str
 
 
 def served_everywhere(revision: Revision, fresh_seconds: float) -> datetime:
@@ -51,66 +40,15 @@ def cached_until(revisions: Sequence[Revision], fresh_seconds: float) -> datetim
 def in_testing_since(revisions: Sequence[Revision]) -> datetime | None:
     """Since when the mode has been testing without a break; None where it is not testing now.
 
-    Testing is for reading reports before anything is refused (RFC 8461 section 5). A change of patterns does not break
-    it: promote holds the patterns against DNS by themselves.
+    Testing is for reading reports before anything is refused (RFC 8461 section 5). Changing patterns does not restart
+    it, because promote compares the patterns with DNS anyway.
     """
     since = None
-    for revision, policy in reversed(_readable(revisions)):
+    for revision, policy in reversed(readable(revisions)):
         if policy.mode != "testing":
             break
         since = revision.since
     return since
-
-
-def promotion_refusals(
-    policy: Policy,
-    revisions: Sequence[Revision],
-    *,
-    now: datetime,
-    mx_hosts: Sequence[str] | None,
-    id_is_current: bool,
-    findings: Iterable[Finding],
-    would_defer: bool = False,
-    after: timedelta = TESTING,
-) -> list[Refusal]:
-    """Every reason not to go from testing to enforce now.
-
-    Under enforce a sender must not deliver to an MX host that no pattern matches (RFC 8461 section 5), and a sender
-    that does not see the new id goes on with the old text (section 8.1). `mx_hosts` are the MX host names in DNS, None
-    where they could not be looked up; `would_defer` tells that no MX host passed when they were tried as a sending
-    server does (section 4).
-    """
-    refusals = []
-    if policy.mode != "testing":
-        refusals.append(Refusal("not_testing", f"the mode is {policy.mode}: only a policy in testing is promoted"))
-    elif (since := in_testing_since(revisions)) is None or revisions[-1].text != policy.text:
-        refusals.append(Refusal("not_recorded", "the row is not in the history yet: run 'mta-sts audit' first"))
-    elif now < since + after:
-        refusals.append(
-            Refusal(
-                "too_soon",
-                f"testing has lasted since {_shown(since)}: wait until {_shown(since + after)} and read the reports",
-            )
-        )
-    refusals += [
-        Refusal("lint", f"{finding.code}: {finding.message}") for finding in findings if finding.severity == "error"
-    ]
-    if mx_hosts is None:
-        refusals.append(Refusal("mx_unknown", "the MX records could not be looked up: try again"))
-    elif not mx_hosts:
-        refusals.append(Refusal("no_mx", "DNS shows no MX host that takes mail: set the MX records first"))
-    refusals += [
-        Refusal("mx_not_covered", f"no pattern matches the MX host {host}: add one with 'mta-sts edit --add-mx'")
-        for host in mx_hosts or ()
-        if not policy.matches(host)
-    ]
-    if would_defer:
-        refusals.append(Refusal("would_defer", "no MX host passes as a sender sees it: 'mta-sts check' says why"))
-    if not id_is_current:
-        refusals.append(
-            Refusal("id_not_current", "the TXT record does not show the current id: see 'mta-sts dns --check'")
-        )
-    return refusals
 
 
 def new_patterns(revisions: Sequence[Revision], fresh_seconds: float) -> dict[str, datetime]:
@@ -120,7 +58,7 @@ def new_patterns(revisions: Sequence[Revision], fresh_seconds: float) -> dict[st
     host, testing reports it (RFC 8461 section 5). Some senders look at no id and keep a text for 7 days whatever its
     max_age, so that each older text counts for its max_age and at least for those.
     """
-    known = _readable(revisions)
+    known = readable(revisions)
     if not known:
         return {}
     newest = known[-1][1]
@@ -145,39 +83,6 @@ def mx_usable_from(revisions: Sequence[Revision], fresh_seconds: float) -> datet
     return max([served, *new_patterns(revisions, fresh_seconds).values()])
 
 
-def drop_refusals(
-    before: Policy,
-    after: Policy,
-    revisions: Sequence[Revision],
-    *,
-    now: datetime,
-    fresh_seconds: float,
-    mx_hosts: Sequence[str] | None,
-) -> list[Refusal]:
-    """Every reason not to go from `before` to `after`, which has fewer patterns: none unless `before` is enforced.
-
-    A host that DNS still lists must stay allowed (RFC 8461 section 5). So must the hosts of older texts until those
-    have expired: a sender that holds one may know none of the hosts that stay, so that its mail comes by the others
-    (section 8.1).
-    """
-    if before.mode != "enforce" or set(before.mx) <= set(after.mx):
-        return []
-    refusals = []
-    if mx_hosts is None:
-        refusals.append(Refusal("mx_unknown", "the MX records could not be looked up: try again"))
-    refusals += [
-        Refusal("mx_in_use", f"DNS still lists {host}, which no other pattern matches: change the MX records first")
-        for host in mx_hosts or ()
-        if before.matches(host) and not after.matches(host)
-    ]
-    expiry = cached_until(revisions, fresh_seconds)
-    if expiry is not None and now < expiry:
-        refusals.append(
-            Refusal("still_cached", f"senders may hold an older text until {_shown(expiry)}: drop the pattern then")
-        )
-    return refusals
-
-
 def retired(policy: Policy) -> Policy:
     """The policy that takes `policy` back: mode none with the patterns kept, since two senders refuse none without, and
     a day as max_age (RFC 8461 section 8.3).
@@ -190,25 +95,16 @@ def removal_date(revisions: Sequence[Revision], fresh_seconds: float) -> datetim
 
     Every text that was served before must have expired (RFC 8461 section 8.3).
     """
-    known = _readable(revisions)
+    known = readable(revisions)
     if not known or known[-1][1].mode != "none":
         return None
     served = served_everywhere(known[-1][0], fresh_seconds)
     return max(served, cached_until(revisions, fresh_seconds) or served)
 
 
-def _readable(revisions: Sequence[Revision]) -> list[tuple[Revision, Policy]]:
-    """The revisions with their policies, without those whose text is none: no worker served them."""
-    known = []
-    for revision in revisions:
-        with suppress(PolicySyntaxError):
-            known.append((revision, revision.policy))
-    return known
-
-
 def _superseded(revisions: Sequence[Revision], fresh_seconds: float) -> Iterator[tuple[Policy, datetime]]:
     """Every policy but the newest, with the time until which some worker may have served it."""
-    for (_, old), (successor, _) in pairwise(_readable(revisions)):
+    for (_, old), (successor, _) in pairwise(readable(revisions)):
         yield old, served_everywhere(successor, fresh_seconds)
 
 
@@ -222,8 +118,3 @@ def _hold(policy: Policy) -> timedelta:
 def _allows(policy: Policy, pattern: str) -> bool:
     """Whether the policy allows every host that `pattern` stands for."""
     return pattern in policy.mx or policy.matches(pattern)
-
-
-def _shown(time: datetime) -> str:
-    """A time that a change has to wait for: the next full minute."""
-    return f"{time.astimezone(UTC) + timedelta(seconds=59):%Y-%m-%d %H:%M} UTC"

@@ -1,19 +1,25 @@
-"""What the tests share: one real table service for the session, tables of its own for each test, and the data files."""
+"""What the tests share: an environment and a folder of their own, one real table service for the session, tables for
+each test, and the data files.
+"""
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
-from azure.data.tables import TableClient
+from azure.core.exceptions import ResourceNotFoundError
+from azure.data.tables import TableClient, TableServiceClient
 from hypothesis import HealthCheck, settings
 
 from dev.azurite import Azurite
+from policy_store.tables.history import TABLE as HISTORY_TABLE
 from policy_store.tables.history import History
+from policy_store.tables.policies import TABLE as POLICY_TABLE
 from policy_store.tables.policies import PolicyTable
+from tests import environment
 
 _DATA = Path(__file__).parent / "data"
 _numbers = count(1)
@@ -21,6 +27,25 @@ _numbers = count(1)
 # On a busy machine a law takes longer, and holds all the same.
 settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tests")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Replace the environment before any test is imported; where pytest-xdist has workers, in each of those."""
+    if config.getoption("dist", "no") == "no":
+        environment.replace_environment()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def of_our_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Run every fixture, and all that it starts, in a folder where nothing lies, with an empty home."""
+    with environment.of_our_own(tmp_path_factory.mktemp("current"), tmp_path_factory.mktemp("home")):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def in_its_own_folder(of_our_own: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run every test in its `tmp_path`: what one saves, none of the others finds."""
+    monkeypatch.chdir(tmp_path)
 
 
 def load_cases(file_name: str) -> list[Any]:
@@ -34,6 +59,17 @@ def azurite() -> Iterator[Azurite]:
     """A table service in memory for the whole session."""
     with Azurite() as service:
         yield service
+
+
+@pytest.fixture
+def tables(azurite: Azurite) -> Iterator[tuple[TableClient, TableClient]]:
+    """The tables of policies and of revisions, empty, as the SDK sees them."""
+    with TableServiceClient.from_connection_string(azurite.connection_string) as service:
+        for name in (POLICY_TABLE, HISTORY_TABLE):
+            with suppress(ResourceNotFoundError):
+                service.delete_table(name)
+            service.create_table(name)
+        yield service.get_table_client(POLICY_TABLE), service.get_table_client(HISTORY_TABLE)
 
 
 @pytest.fixture

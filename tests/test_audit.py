@@ -362,7 +362,6 @@ class TestTimer:
             async with Worker(_ROOT) as worker:
                 return worker.function("audit").schedule
 
-        monkeypatch.delenv("POLICY_AUDIT_SCHEDULE", raising=False)
         assert asyncio.run(schedule()) == "0 */5 * * * *"
         monkeypatch.setenv("POLICY_AUDIT_SCHEDULE", "0 30 * * * *")
         assert asyncio.run(schedule()) == "0 30 * * * *"
@@ -453,11 +452,7 @@ class TestTimer:
             asyncio.run(audits(seconds=30))
         assert any("the audit failed" in line for line in caplog.messages)
 
-    def test_missing_settings_are_told_once(
-        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        monkeypatch.delenv("POLICY_STORE", raising=False)
-
+    def test_missing_settings_are_told_once(self, caplog: pytest.LogCaptureFixture) -> None:
         async def audits() -> None:
             async with Worker(_ROOT) as worker:
                 await worker.invoke_timer("audit")

@@ -8,25 +8,28 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from azure.data.tables import TableClient, TableServiceClient
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from dev import package
 from dev.azurite import Azurite
 from policy_store.cli import app
-from policy_store.cli.command import Store
 from policy_store.policy import Policy
-from tests.cli.conftest import Run, run, store, tables
+from policy_store.tables.store import Store
+from tests.checkout import tracked
+from tests.cli.conftest import Run, run, store
 from tests.doc_lines import commands, words
 
-__all__ = ["run", "store", "tables"]  # fixtures of the command's own tests
+__all__ = ["run", "store"]  # fixtures of the command's own tests
 
 _ROOT = Path(__file__).parents[1]
 _PAGES = {
     path.relative_to(_ROOT).as_posix(): path.read_text(encoding="utf-8")
-    for path in (_ROOT / "README.md", *sorted((_ROOT / "docs").glob("*.md")))
+    for path in (_ROOT / "README.md", *tracked("docs/*.md"))
 }
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _FENCED = re.compile(r"^ *```.*?^ *```$", re.DOTALL | re.MULTILINE)
@@ -53,11 +56,12 @@ def _anchors(text: str) -> set[str]:
 
 def _parse(line: str) -> None:
     """Have the command read the line, without running it. Raises what it says of a line that it does not take."""
-    group = get_command(app)
-    assert isinstance(group, TyperGroup)
-    context = group.make_context("mta-sts", words(line)[1:])
-    name, command, rest = group.resolve_command(context, [*context._protected_args, *context.args])
-    assert command
+    command: Any = get_command(app)
+    name: str | None = "mta-sts"
+    rest, context = words(line)[1:], None
+    while isinstance(command, TyperGroup):
+        context = command.make_context(name, rest, parent=context)
+        name, command, rest = command.resolve_command(context, [*context._protected_args, *context.args])
     command.make_context(name, rest, parent=context)
 
 
@@ -72,9 +76,9 @@ def test_the_command_takes_each_line(where: str, line: str) -> None:
     [
         ("mta-sts edit $DOMAIN --moed none", "No such option"),
         ("mta-sts edit $DOMAIN --max-age week", "should be a valid integer"),
-        ("mta-sts rollback $DOMAIN", "Missing parameter"),
+        ("mta-sts site $DOMAIN", "Missing parameter"),
         ("mta-sts revert $DOMAIN", "No such command"),
-        ("mta-sts rollback $DOMAIN $(mta-sts history $DOMAIN) more", "unexpected extra argument"),
+        ("mta-sts show $DOMAIN $(mta-sts history $DOMAIN) more", "unexpected extra argument"),
     ],
 )
 def test_the_command_does_not_take_a_wrong_line(line: str, reason: str) -> None:
@@ -82,10 +86,16 @@ def test_the_command_does_not_take_a_wrong_line(line: str, reason: str) -> None:
         _parse(line)
 
 
-def test_func_starts_or_publishes() -> None:
-    for where, line in _lines("func"):
-        given = words(line)[1:]
-        assert given == ["start"] or given[:3] == ["azure", "functionapp", "publish"], f"{where}: {line}"
+def test_func_publishes_what_was_just_built_and_never_the_checkout() -> None:
+    published = _lines("func")
+    assert len(published) > 3
+    for where, line in published:
+        _, *given = words(line)
+        assert given[:3] == ["azure", "functionapp", "publish"], f"{where}: {line}"
+        assert given[4:] == ["--python", "--script-root", package.FOLDER], f"{where}: {line}"
+    for page, text in _PAGES.items():
+        before = re.findall(r"(.*)\nfunc azure functionapp publish", text)
+        assert set(before) <= {"make package", "python -m dev.package"}, page
 
 
 @pytest.mark.parametrize(("page", "target"), list(dict.fromkeys(_links())))

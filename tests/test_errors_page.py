@@ -5,12 +5,13 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from dev import package
 from policy_store.audit import AuditProblem
 
 _ROOT = Path(__file__).parents[1]
 _PAGE = (_ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
 # What the app is made of: the command and the checker log nothing.
-_SOURCES = [_ROOT / "function_app.py", *sorted((_ROOT / "policy_store").glob("*.py"))]
+_SOURCES = [_ROOT / path for path in package.shipping(_ROOT) if path.endswith(".py")]
 _LEVELS = {"warning", "error", "exception", "critical"}
 
 

@@ -3,7 +3,7 @@
 import re
 import shlex
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,12 +14,12 @@ from typer.main import get_command
 
 from dev import samples
 from dev.azurite import Azurite
-from policy_store.cli import app, command
-from policy_store.cli.command import Store
-from tests.cli.conftest import Run, run, store, tables
+from policy_store.cli import app, session
+from policy_store.tables.store import Store
+from tests.cli.conftest import Run, run, store
 from tests.end_to_end.senders.names import DnsServer
 
-__all__ = ["run", "store", "tables"]  # fixtures of the command's own tests
+__all__ = ["run", "store"]  # fixtures of the command's own tests
 
 _ROOT = Path(__file__).parents[1]
 _README = (_ROOT / "README.md").read_text(encoding="utf-8")
@@ -61,20 +61,26 @@ def _expected(line: str) -> int:
 
 
 def _options() -> dict[str, set[str]]:
-    """The options of each command."""
+    """The options of each command, those of a group under both its words."""
     group = get_command(app)
     assert isinstance(group, TyperGroup)
-    return {
-        name: {"--help"}.union(*(parameter.opts for parameter in command.params))
-        for name, command in group.commands.items()
-    }
+    found = {}
+    for name, top in group.commands.items():
+        for part, command in (getattr(top, "commands", None) or {"": top}).items():
+            found[f"{name} {part}".strip()] = {"--help"}.union(*(parameter.opts for parameter in command.params))
+    return found
+
+
+def _command(words: Sequence[str], options: dict[str, set[str]]) -> str:
+    """The name of the command that the words after `mta-sts` call."""
+    return next(name for name in (" ".join(words[:2]), words[0]) if name in options)
 
 
 @pytest.fixture
 def samples_loaded(store: Store, azurite: Azurite, monkeypatch: pytest.MonkeyPatch) -> Store:
     """The store of a fresh `make run`, two minutes after it: every worker serves the samples."""
     samples.load(azurite.connection_string)
-    monkeypatch.setattr(command, "now", lambda: datetime.now(UTC) + timedelta(minutes=2))
+    monkeypatch.setattr(session, "now", lambda: datetime.now(UTC) + timedelta(minutes=2))
     monkeypatch.delenv("POLICY_STORE")
     return store
 
@@ -85,10 +91,8 @@ def test_every_command_of_the_day_runs_in_order_with_the_exit_code_that_the_text
     tables: tuple[TableClient, TableClient],
     azurite: Azurite,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The store is found by the copied sample settings, and hand edits are made as `az` would make them."""
-    monkeypatch.chdir(tmp_path)
     sample_settings = (_ROOT / _SAMPLE_SETTINGS).read_text(encoding="utf-8")
     (tmp_path / _SAMPLE_SETTINGS).write_text(sample_settings.replace(_AZURITE, azurite.connection_string))
     (csv,) = _blocks(_section("A day with it"), "csv")
@@ -107,7 +111,7 @@ def test_every_command_of_the_day_runs_in_order_with_the_exit_code_that_the_text
                 if words[1] == "rollback":
                     oldest = samples_loaded.history.revisions(words[2])[0]
                     words = tuple(oldest.id if word == _ANY_ID else word for word in words)
-                if "--resolver" in options[words[1]]:
+                if "--resolver" in options[_command(words[1:], options)] and words[1] != "list":
                     words += ("--resolver", f"127.0.0.1:{dns.port}")
                 done = run(*words[1:])
                 assert (line, done.exit_code) == (line, _expected(line)), done.output
@@ -122,9 +126,9 @@ def test_every_command_and_option_that_the_readme_names_exists() -> None:
     options = _options()
     code = [*re.findall(r"`([^`\n]+)`", _README), *"".join(_blocks(_README, "sh")).splitlines()]
     for line in code:
-        name = re.match(r"mta-sts ([a-z][a-z-]*)", line)
-        assert not name or name[1] in options, line
+        name = re.match(r"mta-sts [a-z][a-z-]*", line)
         if name or line.startswith(("-", "mta-sts -")):
-            known = options[name[1]] if name else set().union(*options.values())
+            every = set().union(*options.values())
+            known = options[_command(line.split()[1:], options)] if name and line != "mta-sts dns" else every
             given = {word.partition("=")[0] for word in shlex.split(line, comments=True) if re.match("--?[a-z]", word)}
             assert given <= known, line

@@ -7,8 +7,6 @@ import subprocess
 from itertools import takewhile
 from typing import Any
 
-from policy_store.cli.command import UNREACHABLE, CommandError
-
 _SECONDS = 900  # of one command: a free certificate alone is waited for some minutes
 _QUIET = {"AZURE_CORE_ONLY_SHOW_ERRORS": "true", "AZURE_CORE_NO_COLOR": "true"}
 
@@ -17,16 +15,19 @@ class AzFailed(Exception):
     """A command of the Azure CLI failed; the message is what it says itself."""
 
 
+class NoAz(Exception):
+    """There is no Azure CLI on this machine; the message says what to do."""
+
+
 class Az:
-    """Runs commands of the Azure CLI. Raises CommandError where there is none on this machine."""
+    """Runs commands of the Azure CLI. Raises NoAz where there is none on this machine."""
 
     def __init__(self) -> None:
         self._program = shutil.which("az")
         if self._program is None:
-            raise CommandError(
+            raise NoAz(
                 "There is no Azure CLI (az) on this machine: run this where there is one, as in Azure Cloud Shell, or "
-                "give --app-host, --verification-id and --plan to have the commands printed.",
-                UNREACHABLE,
+                "give --app-host, --verification-id and --plan to have the commands printed"
             )
 
     def ask(self, *words: str) -> Any:

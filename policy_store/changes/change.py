@@ -1,189 +1,137 @@
-"""One change of one policy: what is to be, the difference to what is, and the write; and the tally of many."""
+"""A change of one domain's policy as data, and what else can come of a wish to change it."""
 
 import difflib
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from datetime import datetime
 
-import typer
-from pydantic import ValidationError
-from rich.text import Text
-
-from policy_store.changes.write import findings_of, in_force, shown_due, to_publish, with_row, write
-from policy_store.cli import command
-from policy_store.cli.command import PROBLEM, CommandError, Store, complain, printer
-from policy_store.life import mx_usable_from
-from policy_store.names import InvalidName
-from policy_store.policy import Mode, Policy
+from policy_store.lint.findings import Finding
+from policy_store.policy import Policy
 from policy_store.tables.entry import Entry
-from policy_store.tables.history import Revision, key_of
-from policy_store.tables.policies import RowChanged, RowExists
-from policy_store.tables.row import InvalidRow, Row, read_pattern, split_patterns
+from policy_store.tables.row import InvalidRow
 
-DEFAULT_MODE: Mode = "testing"
-DEFAULT_MAX_AGE = 604800  # seconds, a week: shorter ones are ignored by some senders
 
-_COLOURS = {"+": "green", "-": "red", "@": "cyan"}
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why something was not done, or what was noticed: a code that stays the same between versions, a sentence, and
+    what to do.
+    """
+
+    code: str
+    message: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.message}: {self.remedy}" if self.remedy else self.message
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A policy that is to replace what `entry` holds, with the note to record and the row's new one (None keeps it)."""
+    """A policy that replaces what `entry` holds; `after` is None where the row is removed.
+
+    `by` and `why` are recorded with the revision; `note` and `customer` replace those in the row, which None keeps.
+    `id` is the id for DNS: one to keep from elsewhere, or once the change is written that of its revision. From
+    `publish_from` on DNS may show it; from `usable_from` on MX records may name hosts that only `new_patterns` allow;
+    and from `removable_from` on the TXT record and the row of a retired domain may go. Until the change is written
+    these times are what they would be if it were written now. `reasons` tell what else people should know of it.
+    """
 
     entry: Entry
-    policy: Policy
-    note: str = ""
-    row_note: str | None = None
-
-    def apply(self, store: Store, *, dry_run: bool) -> list[Text]:
-        """Write the policy, unless this is a dry run; what people are told. Raises what `_write.write` raises."""
-        domain, before = self.entry.domain, in_force(self.entry)
-        refusing, others = findings_of(self.entry, self.policy)
-        if dry_run:
-            revision = Revision(domain, key_of(command.now()), "", self.policy.text)
-        else:
-            _, revision = write(store, self.entry, self.policy, note=self.note, row_note=self.row_note)
-        lines = coloured(self._difference(before))
-        if not lines:
-            changes = "the row is mended" if isinstance(self.entry.row, InvalidRow) else "the note changes"
-            lines.append(Text(f"{domain}: {changes}, the policy in force stays"))
-        lines += [
-            Text(f"{domain}: {finding.severity}: {finding.message} ({finding.code}): {finding.remedy}")
-            for finding in (*refusing, *others)
-            if finding.severity != "info"
-        ]
-        if not dry_run and revision not in self.entry.revisions:
-            lines.append(Text(f"{domain}: {to_publish(store, revision)}"))
-        new = [pattern for pattern in self.policy.mx if before and pattern not in before.mx]
-        if new and before and before.mode != "none" and self.policy.mode != "none":
-            usable = mx_usable_from([*with_row(self.entry), revision], store.settings.fresh_seconds)
-            lines.append(Text(f"{domain}: MX records may name {', '.join(new)} from {shown_due(usable)} on"))
-        if dry_run and refusing:
-            raise Refused(lines)
-        return lines
-
-    def _difference(self, before: Policy | None) -> list[str]:
-        domain = self.entry.domain
-        name = "no policy" if before is None else "in force"
-        if before and isinstance(self.entry.row, InvalidRow):
-            name = "in force, the row is invalid"
-        return difference(before.text if before else "", self.policy.text, (f"{domain} ({name})", f"{domain} (new)"))
-
-
-class Refused(CommandError):
-    """A dry run shows what lint refuses."""
-
-    def __init__(self, lines: Sequence[Text]) -> None:
-        super().__init__("\n".join(line.plain for line in lines), PROBLEM)
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """What `edit` is asked to change; what is None or empty stays."""
-
-    mode: Mode | None = None
-    max_age: int | None = None
-    mx: tuple[str, ...] = ()
-    add_mx: tuple[str, ...] = ()
-    drop_mx: tuple[str, ...] = ()
+    after: Policy | None
+    by: str
+    why: str = ""
     note: str | None = None
+    customer: str | None = None
+    id: str | None = None
+    findings: tuple[Finding, ...] = ()
+    reasons: tuple[Reason, ...] = ()
+    publish_from: datetime | None = None
+    new_patterns: tuple[str, ...] = ()
+    usable_from: datetime | None = None
+    removable_from: datetime | None = None
 
-    def to(self, entry: Entry) -> Change | None:
-        """The change of one domain, None where there is nothing to change. Raises CommandError."""
-        if entry.row is None:
-            raise CommandError(f"{entry.domain} has no row: add it with 'mta-sts add {entry.domain}'.", PROBLEM)
-        fields: dict[str, Any] = {
-            "mode": self.mode or self._kept(entry.row, "mode"),
-            "max_age": self._kept(entry.row, "max_age") if self.max_age is None else self.max_age,
-            "mx": self.mx or self._kept(entry.row, "mx"),
-        }
-        fields["mx"] = tuple(p for p in (*fields["mx"], *self.add_mx) if p not in self.drop_mx)
-        policy = make_policy(**fields)
-        row = entry.row
-        if isinstance(row, Row) and row.policy == policy and self.note in (None, row.note):
-            return None
-        return Change(entry, policy, self.note or "", self.note)
+    @property
+    def domain(self) -> str:
+        """The policy domain."""
+        return self.entry.domain
 
-    def _kept(self, row: Row | InvalidRow, column: str) -> Any:
-        if isinstance(row, Row):
-            return getattr(row.policy, column)
-        if column not in row.readable:
-            option = column.replace("_", "-")
-            wrong = "; ".join(map(str, row.problems))
-            raise CommandError(f"The row of {row.domain} is invalid: {wrong}: mend it with --{option}.", PROBLEM)
-        return row.readable[column]
+    @property
+    def before(self) -> Policy | None:
+        """The policy in force before; None where there was none."""
+        return self.entry.in_force
+
+    @property
+    def takes_protection_away(self) -> bool:
+        """Whether senders would no longer hold back what does not pass, or the row goes while they may hold it."""
+        before = self.before
+        if self.after is None:
+            return bool(self.why) or (before is not None and before.mode != "none")
+        if before is None or before.mode == self.after.mode:
+            return False
+        return before.mode == "enforce" or self.after.mode == "none"
+
+    @property
+    def differences(self) -> tuple[str, ...]:
+        """What changes, a few words for each field: `mode testing -> enforce`, `mx +mx2.example`."""
+        before, after = self.before, self.after
+        if after is None:
+            return ("the row is removed",)
+        found: list[str] = []
+        if before is None:
+            found.append(f"new, mode {after.mode}, max_age {after.max_age}, mx {' '.join(after.mx) or '-'}")
+        else:
+            if before.mode != after.mode:
+                found.append(f"mode {before.mode} -> {after.mode}")
+            if before.max_age != after.max_age:
+                found.append(f"max_age {before.max_age} -> {after.max_age}")
+            found += [f"mx +{pattern}" for pattern in after.mx if pattern not in before.mx]
+            found += [f"mx -{pattern}" for pattern in before.mx if pattern not in after.mx]
+            if not found and before != after:
+                found.append("mx in another order")
+        for name, new, old in (("customer", self.customer, self.entry.customer), ("note", self.note, self.entry.note)):
+            if new is not None and new != old and self.entry.row is not None:
+                found.append(f"{name} {old!r} -> {new!r}" if name == "customer" else "the note changes")
+        if not found:
+            found.append("the row is repaired" if isinstance(self.entry.row, InvalidRow) else "the row is recorded")
+        return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What became of one domain, and what people are told of it."""
+class Unchanged:
+    """A domain that is as it should be already; `reasons` tell what people should know of it."""
 
-    result: Literal["changed", "unchanged", "refused"]
-    lines: Sequence[Text]
+    entry: Entry
+    reasons: tuple[Reason, ...] = ()
+    id: str | None = None
+    publish_from: datetime | None = None
+    removable_from: datetime | None = None
 
-
-def attempt(change: Callable[[], Sequence[Text] | None]) -> Told:
-    """What `change` tells, None for nothing to change; a refusal is a result, since other domains go on."""
-    try:
-        lines = change()
-    except (CommandError, RowExists) as error:
-        return Told("refused", [Text(str(error))])
-    except RowChanged as error:
-        return Told("refused", [Text(f"{error}. Nothing was overwritten.")])
-    return Told("unchanged" if lines is None else "changed", lines or ())
+    @property
+    def domain(self) -> str:
+        """The policy domain."""
+        return self.entry.domain
 
 
-def tell(results: Iterable[Told], *, dry_run: bool) -> None:
-    """Print what became of the domains as they come, and the counts. Raises typer.Exit where one was refused."""
-    counts: Counter[str] = Counter()
-    for told in results:
-        counts[told.result] += 1
-        for line in told.lines:
-            if told.result == "refused":
-                complain(line.plain)
-            else:
-                printer().print(line, soft_wrap=True)
-    if counts.total() != 1 or not counts["changed"]:
-        would = "would be changed" if dry_run else "changed"
-        print(f"{counts['changed']} {would}, {counts['unchanged']} unchanged, {counts['refused']} refused")
-    if counts["refused"]:
-        raise typer.Exit(PROBLEM)
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A change that must not be made, with every reason; `forcible` tells that `--force` goes ahead all the same."""
+
+    domain: str
+    reasons: tuple[Reason, ...]
+    findings: tuple[Finding, ...] = ()
+    forcible: bool = False
 
 
-def find_revision(entry: Entry, id_: str) -> Revision:
-    """The newest revision with this id or key. Raises CommandError."""
-    for revision in reversed(entry.revisions):
-        if id_ in (revision.id, revision.key):
-            return revision
-    known = ", ".join(revision.id for revision in entry.revisions[-3:]) or "none"
-    raise CommandError(f"{entry.domain} has no revision {id_}: the latest are {known}; see 'mta-sts history'.", PROBLEM)
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A change that could not be made, or of which it is not known how far it came."""
+
+    domain: str
+    reasons: tuple[Reason, ...]
 
 
-def make_policy(mode: Mode, mx: Sequence[str], max_age: int) -> Policy:
-    """The policy of these fields. Raises CommandError where there is none."""
-    try:
-        return Policy(mode=mode, mx=tuple(mx), max_age=max_age)
-    except ValidationError as error:
-        reasons = "; ".join(problem["msg"].removeprefix("Value error, ") for problem in error.errors())
-        raise CommandError(f"That is no policy: {reasons}.") from None
-
-
-def read_patterns(texts: Sequence[str] | None) -> tuple[str, ...]:
-    """The patterns that a person typed, each once. Raises CommandError."""
-    try:
-        return tuple(dict.fromkeys(read_pattern(part) for text in texts or () for part in split_patterns(text)))
-    except InvalidName as error:
-        raise CommandError(f"{error}.") from error
+type Planned = Change | Unchanged | Refused | Failed
 
 
 def difference(before: str, after: str, names: tuple[str, str]) -> list[str]:
     """The lines of a unified difference between two policy texts."""
     return list(difflib.unified_diff(before.splitlines(), after.splitlines(), *names, lineterm=""))
-
-
-def coloured(lines: Sequence[str]) -> list[Text]:
-    """The lines of a difference in colours."""
-    return [
-        Text(line, style="bold" if line.startswith(("+++ ", "--- ")) else _COLOURS.get(line[:1], "")) for line in lines
-    ]

@@ -1,39 +1,168 @@
-"""What stands against a change to a valid policy: an enforce that nobody tried, a host that still takes mail."""
+"""Every reason against a change: what lint refuses, an enforce that nobody tried, a host that still takes mail, a text
+that senders still hold.
+"""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
 
-from policy_store.changes.write import in_force, with_row
-from policy_store.cli import command
-from policy_store.cli.command import PROBLEM, CommandError, Store
-from policy_store.life import Refusal, drop_refusals
+from policy_store.changes.change import Reason
+from policy_store.dns_records import StsRecord
+from policy_store.life import cached_until, in_testing_since, removal_date
+from policy_store.lint.findings import Finding
+from policy_store.lint.linter import lint_policy
 from policy_store.policy import Policy
+from policy_store.sender.facts import Facts, Fetched, PolicyHost
+from policy_store.sender.policy_host import next_step, why_no_text
+from policy_store.sender.published import TxtState, compare, served_word
+from policy_store.sender.verdict import judge
 from policy_store.tables.entry import Entry
+from policy_store.times import shown_due
 
-type MxHosts = Callable[[str], Sequence[str] | None]
-"""Looks up the MX hosts of a domain; None where they cannot be looked up."""
+LONGEST_NOTE = 1000  # characters: a reason is a sentence, and two of them go into one row
 
 
-def refuse(store: Store, entry: Entry, policy: Policy, mx_hosts: MxHosts) -> None:
-    """Raise CommandError with every reason not to put `policy` in force, where there is one.
+def findings_of(entry: Entry, policy: Policy) -> tuple[list[Finding], list[Finding]]:
+    """What lint says about writing `policy`: the errors that refuse it, and all else that people should see.
 
-    `enforce` is for promote, and an enforced policy drops a pattern only by lifecycle.drop_refusals. `mx_hosts` is
-    asked only where the answer counts.
+    Errors that the current policy already has do not block an edit, unless the edit turns on enforce.
     """
-    before = in_force(entry)
-    if before is None or policy.mode != "enforce":
-        return
-    reasons: list[Refusal] = []
-    if before.mode != "enforce":
-        reasons = [Refusal("promote", f"it is in {before.mode}: enforce comes by 'mta-sts promote {entry.domain}'")]
-    elif not set(before.mx) <= set(policy.mx):
-        reasons = drop_refusals(
-            before,
-            policy,
-            with_row(entry),
-            now=command.now(),
-            fresh_seconds=store.settings.fresh_seconds,
-            mx_hosts=mx_hosts(entry.domain),
-        )
-    if reasons:
-        sentences = "; ".join(refusal.message for refusal in reasons)
-        raise CommandError(f"{entry.domain} was not changed: {sentences} (or --force with --note).", PROBLEM)
+    before = entry.in_force
+    findings = lint_policy(policy, domain=entry.domain)
+    known: set[tuple[str, str]] = set()
+    if before and (policy.mode != "enforce" or before.mode == "enforce"):
+        known = {(finding.code, finding.message) for finding in lint_policy(before, domain=entry.domain)}
+    refusing = [f for f in findings if f.severity == "error" and (f.code, f.message) not in known]
+    return refusing, [finding for finding in findings if finding not in refusing]
+
+
+def lint_reasons(findings: Iterable[Finding]) -> list[Reason]:
+    """The reasons that findings of lint are."""
+    return [Reason("lint", f"{finding.message} ({finding.code})", finding.remedy) for finding in findings]
+
+
+def enforce_reasons(entry: Entry, policy: Policy) -> list[Reason]:
+    """Why `policy` must not be enforced by an edit: that is for promote, which asks DNS and the hosts first.
+
+    A new domain may come in enforced: its policy was tried elsewhere.
+    """
+    before = entry.in_force
+    if before is None or policy.mode != "enforce" or before.mode == "enforce":
+        return []
+    message = f"it is in {before.mode}"
+    if before.mode == "none":
+        remedy = f"set it to testing first, 'mta-sts promote {entry.domain}' then enforces it"
+    else:
+        remedy = f"enforce comes by 'mta-sts promote {entry.domain}'"
+    return [Reason("promote", message, remedy)]
+
+
+def drop_reasons(
+    entry: Entry,
+    policy: Policy,
+    *,
+    now: datetime,
+    fresh_seconds: float,
+    mx_hosts: Sequence[str] | None,
+    still_cached: bool = True,
+) -> list[Reason]:
+    """Why patterns that `policy` lacks must stay, where the policy in force is enforced.
+
+    A host that DNS still lists must stay allowed (RFC 8461 section 5). Hosts of an older text must stay until that text
+    has expired: a sender that still caches it may know none of the remaining hosts (section 8.1). Without
+    `still_cached` that does not count, as for a slip of an hour ago.
+    """
+    before = entry.in_force
+    if before is None or before.mode != "enforce" or policy.mode != "enforce" or set(before.mx) <= set(policy.mx):
+        return []
+    reasons = [] if mx_hosts is not None else [_mx_unknown()]
+    reasons += [
+        Reason("mx_in_use", f"DNS still lists {host}, which no other pattern matches", "change the MX records first")
+        for host in mx_hosts or ()
+        if before.matches(host) and not policy.matches(host)
+    ]
+    expiry = cached_until(entry.known, fresh_seconds)
+    if still_cached and expiry is not None and now < expiry:
+        when = shown_due(expiry)
+        reasons.append(Reason("still_cached", f"senders may hold an older text until {when}", "drop the pattern then"))
+    return reasons
+
+
+def mx_reasons(policy: Policy, mx_hosts: Sequence[str] | None) -> list[Reason]:
+    """Why `policy` must not be enforced with these MX hosts in DNS, None where they are unknown: under enforce a sender
+    must not deliver to an MX host that no pattern matches (RFC 8461 section 5).
+    """
+    if mx_hosts is None:
+        return [_mx_unknown()]
+    if not mx_hosts:
+        return [Reason("no_mx", "DNS shows no MX host that takes mail", "set the MX records first")]
+    return [
+        Reason("mx_not_covered", f"no pattern matches the MX host {host}", "add one with 'mta-sts edit --add-mx'")
+        for host in mx_hosts
+        if not policy.matches(host)
+    ]
+
+
+def testing_reasons(entry: Entry, *, now: datetime, after: timedelta) -> list[Reason]:
+    """Why a policy in testing must not be promoted yet, by its revisions and the clock alone."""
+    since = in_testing_since(entry.revisions)
+    if since is None or now >= since + after:
+        return []
+    message = f"testing has lasted since {shown_due(since)}"
+    return [Reason("too_soon", message, f"wait until {shown_due(since + after)} and read the reports")]
+
+
+def world_reasons(entry: Entry, policy: Policy, facts: Facts, *, served_counts: bool = True) -> list[Reason]:
+    """Why `policy` must not be enforced by what a sending server finds: the MX hosts, how they take TLS (RFC 8461
+    section 4), the policy host, and the id in DNS, without which senders go on with an older text (section 8.1).
+
+    Without `served_counts` the last two do not count, since what is served now is what is to be replaced.
+    """
+    hosts = None if facts.mx_records is None else tuple(mx.host for mx in facts.mx)
+    reasons = mx_reasons(policy, hosts)
+    if _would_defer(policy, facts):
+        reasons.append(Reason("would_defer", "no MX host passes as a sender sees it", "'mta-sts check' says why"))
+    if not served_counts:
+        return reasons
+    reasons += _served_reasons(entry, facts)
+    if compare(facts.txt, entry.revisions).word != "right":
+        remedy = "see 'mta-sts dns check'"
+        reasons.append(Reason("id_not_current", "the TXT record does not show the current id", remedy))
+    return reasons
+
+
+def _would_defer(policy: Policy, facts: Facts) -> bool:
+    """Whether a sender that has `policy` would deliver to none of the MX hosts that it allows."""
+    allowed = tuple(mx for mx in facts.mx if policy.matches(mx.host))
+    host = PolicyHost((("", Fetched(policy.text.encode("ascii"))),))
+    had = replace(facts, txt=TxtState((StsRecord("1").text,)), policy_host=host, mx=allowed)
+    return bool(allowed) and judge(had).if_enforced == "deferred"
+
+
+def _served_reasons(entry: Entry, facts: Facts) -> list[Reason]:
+    """Why senders would not get this policy: the policy host does not answer as one, or serves another text."""
+    host = facts.policy_host
+    if why := why_no_text(entry.domain, host):
+        return [Reason("not_served", f"no sender gets the policy: {why}", next_step(entry.domain, host))]
+    word, detail = served_word(host.counting[0][1].text, entry.revisions)
+    if word == "newest text":
+        return []
+    return [Reason("not_served", detail, f"'mta-sts dns check {entry.domain}' says more")]
+
+
+def removal_reasons(entry: Entry, *, now: datetime, fresh_seconds: float) -> list[Reason]:
+    """Why the row must stay: senders may hold a policy that was not taken back, or not long enough ago (RFC 8461
+    section 8.3). A row that never was valid was never served, and may go.
+    """
+    if entry.in_force is None and not entry.revisions:
+        return []
+    due = removal_date(entry.known, fresh_seconds)
+    if due is None:
+        return [Reason("not_retired", "its policy is not taken back yet", f"first 'mta-sts retire {entry.domain}'")]
+    if now < due:
+        return [Reason("still_cached", f"senders may hold an older text until {shown_due(due)}", "repeat this then")]
+    return []
+
+
+def _mx_unknown() -> Reason:
+    return Reason("mx_unknown", "the MX records could not be looked up", "try again")

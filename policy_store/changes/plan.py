@@ -1,4 +1,4 @@
-"""What waits for a date or for a person, in all domains: the rules of lifecycle.py applied to what the tables hold.
+"""What waits for a date or for a person, in all domains: the rules of life.py applied to what the tables hold.
 
 Pure: entries of both tables and the clock come from the caller.
 """
@@ -10,12 +10,9 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from policy_store.life import TESTING, cached_until, in_testing_since, new_patterns, removal_date
-from policy_store.tables.entry import Entry
-from policy_store.tables.row import InvalidRow, Row
+from policy_store.tables.entry import Entry, ProblemCode
 
-type Code = Literal[
-    "invalid_row", "unreachable_row", "vanished_row", "unrecorded_edit", "promote", "mx_usable", "mx_drop", "remove"
-]
+type Code = ProblemCode | Literal["promote", "mx_usable", "mx_drop", "remove"]
 
 # Nothing in the tables tells a second MX host from a move that somebody forgot to finish, so the reminder ends.
 MOVE_REMEMBERED = timedelta(days=30)
@@ -44,18 +41,10 @@ def plan(entries: Iterable[Entry], *, now: datetime, fresh_seconds: float) -> li
 
 def tasks_of(entry: Entry, *, now: datetime, fresh_seconds: float) -> Iterator[Task]:
     """The tasks of one domain. Dates are told only where the newest revision is what the row says."""
-    for row in entry.unreachable:
-        yield _task(entry, "unreachable_row", now, now, f"no request finds this row: {row}")
-    match entry.row:
-        case InvalidRow() as row:
-            yield _task(entry, "invalid_row", now, now, f"mend the row: {row}")
-        case None if entry.vanished:
-            what = "the row is gone but was not retired: bring it back with 'mta-sts rollback', then retire it"
-            yield _task(entry, "vanished_row", now, now, what)
-        case Row() if not entry.recorded:
-            yield _task(entry, "unrecorded_edit", now, now, "the row was changed by hand: 'mta-sts audit' records it")
-        case Row():
-            yield from _dated(entry, now, fresh_seconds)
+    for problem in entry.problems():
+        yield _task(entry, problem.code, now, now, str(problem))
+    if entry.recorded:
+        yield from _dated(entry, now, fresh_seconds)
 
 
 def _dated(entry: Entry, now: datetime, fresh_seconds: float) -> Iterator[Task]:
@@ -65,7 +54,7 @@ def _dated(entry: Entry, now: datetime, fresh_seconds: float) -> Iterator[Task]:
 
 
 def _promotion(entry: Entry, now: datetime) -> Iterator[Task]:
-    """Testing is meant to end after its reports were read: `lifecycle.TESTING`."""
+    """Testing is meant to end after its reports were read: `life.TESTING`."""
     since = in_testing_since(entry.revisions)
     if since is not None:
         due = since + TESTING
@@ -74,7 +63,7 @@ def _promotion(entry: Entry, now: datetime) -> Iterator[Task]:
 
 def _move(entry: Entry, now: datetime, fresh_seconds: float) -> Iterator[Task]:
     """New MX hosts wait until every sender knows them, and old patterns until no older text is held: the rules of
-    `lifecycle.new_patterns` and `lifecycle.drop_refusals`, after RFC 8461 sections 5 and 8.1.
+    `life.new_patterns` and `guard.drop_reasons`, after RFC 8461 sections 5 and 8.1.
     """
     new = new_patterns(entry.revisions, fresh_seconds)
     for pattern, usable in new.items():

@@ -1,18 +1,21 @@
-"""The expressions of `--where`, such as `mode = testing` and `mx ~ *.mail.protection.outlook.com`."""
+"""The domains that a command or a page is to work on: named, all, or those that match conditions.
+
+A condition is FIELD OP VALUE: one of the fields, `=`, `!=`, `<`, `<=`, `>`, `>=` or `~` (contains, or a glob with *),
+and a value that is read as names are, forgiving Unicode, a final dot and letter case.
+"""
 
 import operator
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Annotated
 
-import typer
+from policy_store.names import InvalidName, read_name
+from policy_store.policy import MODES
+from policy_store.tables.entry import Entry
+from policy_store.tables.store import Store
 
-from policy_store.cli.command import CommandError
-from policy_store.policy import MODES, Policy
-
-FIELDS = ("domain", "mode", "mx", "max_age", "note")
+FIELDS = ("domain", "customer", "mode", "mx", "max_age", "note")
 
 _COMPARE: dict[str, Callable[[int, int], bool]] = {
     "=": operator.eq,
@@ -26,15 +29,13 @@ _OPERATORS = (*_COMPARE, "~")
 _EXPRESSION = re.compile(r"\s*([a-z_-]+)\s*(!=|<=|>=|=|<|>|~)\s*(.*?)\s*", re.IGNORECASE | re.DOTALL)
 _NUMBER = re.compile(r"[0-9]{1,10}")
 
-WhereOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--where",
-        metavar="EXPR",
-        help="Only domains with FIELD OP VALUE: domain, mode, mx, max_age or note; = != < <= > >= or ~ (contains, "
-        "or a glob with *). All of several must hold.",
-    ),
-]
+
+class InvalidCondition(ValueError):
+    """An expression is not a condition; the message says what is allowed."""
+
+
+class NoMatch(Exception):
+    """No domain matches the conditions; the message names them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +46,16 @@ class Condition:
     op: str
     value: str
 
-    def holds(self, domain: str, policy: Policy | None, note: str) -> bool:
+    def holds(self, entry: Entry) -> bool:
         """Whether it holds; what asks for the policy of a domain without one never does."""
-        if self.field == "domain":
-            return self._text(domain)
-        if self.field == "note":
-            return self._text(note)
+        match self.field:
+            case "domain":
+                return self._text(entry.domain)
+            case "note":
+                return self._text(entry.note)
+            case "customer":
+                return self._text(entry.customer)
+        policy = entry.in_force
         if policy is None:
             return False
         if self.field == "max_age":
@@ -68,31 +73,70 @@ class Condition:
         return (text == value) == (self.op == "=")
 
 
-def read_conditions(expressions: Sequence[str] | None) -> tuple[Condition, ...]:
-    """The conditions that a person typed. Raises CommandError with what is allowed."""
-    return tuple(map(_read, expressions or ()))
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The domains named, else all that match every condition."""
+
+    domains: tuple[str, ...] = ()
+    conditions: tuple[Condition, ...] = ()
+
+    @property
+    def named(self) -> bool:
+        """Whether the domains were named one by one."""
+        return bool(self.domains)
+
+    def entries(self, store: Store) -> Iterator[Entry]:
+        """What the store holds of each domain; where none is named, of all, in key order. Raises NoMatch."""
+        return self.chosen(map(store.entry, self.domains) if self.named else store.entries())
+
+    def chosen(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+        """Those of the entries that match. Raises NoMatch at the end where there are conditions and none does."""
+        found = False
+        for entry in entries:
+            if self.holds(entry):
+                found = True
+                yield entry
+        if not found and self.conditions:
+            words = " and ".join(f"{one.field} {one.op} {one.value}" for one in self.conditions)
+            raise NoMatch(f"No domain matches {words}: 'mta-sts list' shows what there is")
+
+    def holds(self, entry: Entry) -> bool:
+        """Whether all conditions hold; they do where there is none."""
+        return all(condition.holds(entry) for condition in self.conditions)
 
 
-def hold(conditions: Sequence[Condition], domain: str, policy: Policy | None, note: str) -> bool:
-    """Whether all conditions hold; they do where there is none."""
-    return all(condition.holds(domain, policy, note) for condition in conditions)
+def read_conditions(expressions: Iterable[str]) -> tuple[Condition, ...]:
+    """The conditions that a person typed. Raises InvalidCondition with what is allowed."""
+    return tuple(map(_read, expressions))
 
 
 def _read(expression: str) -> Condition:
     match = _EXPRESSION.fullmatch(expression)
     if not match:
-        raise CommandError(
+        raise InvalidCondition(
             f"--where {expression!r} is not FIELD OP VALUE: write one of {', '.join(FIELDS)}, one of "
-            f"{' '.join(_OPERATORS)}, and a value, as in --where 'mode = testing'."
+            f"{' '.join(_OPERATORS)}, and a value, as in --where 'mode = testing'"
         )
-    field, op, value = match[1].lower().replace("-", "_"), match[2], match[3].strip("'\"")
+    field, op, value = match[1].lower().replace("-", "_"), match[2], match[3].strip("'\"").strip()
     if field not in FIELDS:
-        raise CommandError(f"--where {expression!r}: there is no field {field}, only {', '.join(FIELDS)}.")
+        raise InvalidCondition(f"--where {expression!r}: there is no field {field}, only {', '.join(FIELDS)}")
     if field == "max_age":
         if op == "~" or not _NUMBER.fullmatch(value):
-            raise CommandError(f"--where {expression!r}: max_age is compared by {' '.join(_COMPARE)} with seconds.")
+            raise InvalidCondition(f"--where {expression!r}: max_age is compared by {' '.join(_COMPARE)} with seconds")
     elif op not in ("=", "!=", "~"):
-        raise CommandError(f"--where {expression!r}: {field} is compared by = != or ~ only.")
+        raise InvalidCondition(f"--where {expression!r}: {field} is compared by = != or ~ only")
     if field == "mode" and op != "~" and value.lower() not in MODES:
-        raise CommandError(f"--where {expression!r}: a mode is one of {', '.join(MODES)}.")
-    return Condition(field, op, value)
+        raise InvalidCondition(f"--where {expression!r}: a mode is one of {', '.join(MODES)}")
+    return Condition(field, op, _as_name(value) if field in ("domain", "mx") else value)
+
+
+def _as_name(value: str) -> str:
+    """The value as names are stored, as far as it is one; part of a name stays as it is typed."""
+    star = "*." if value.startswith("*.") else ""
+    name = value.removeprefix(star)
+    if set(name) & set("*?["):
+        return value
+    try:
+        return star + read_name(name)
+    except InvalidName:
+        return value

@@ -1,124 +1,81 @@
-"""One careful write for every command that changes a policy: lint, a conditional write, the revision, and what to
-publish from when.
+"""The one writer of changes: a conditional write of the row, then the revision that records it.
+
+The row carries who, why and the id to keep, so that a change that breaks off half-way is recorded whole by whoever
+comes next.
 """
 
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
 
-from policy_store.cli.command import PROBLEM, CommandError, Store, operator
-from policy_store.dns_records import StsRecord
-from policy_store.life import served_everywhere
-from policy_store.lint.findings import Finding
-from policy_store.lint.linter import lint_policy
-from policy_store.policy import Policy, PolicySyntaxError
-from policy_store.tables.entry import Entry, walk
-from policy_store.tables.history import Revision, key_of
-from policy_store.tables.row import InvalidRow, Row
+from policy_store.changes.change import Change, Failed, Reason
+from policy_store.changes.operations import dated
+from policy_store.life import retired
+from policy_store.policy import Policy
+from policy_store.tables.entry import Entry
+from policy_store.tables.history import Revision
+from policy_store.tables.intent import Intent
+from policy_store.tables.policies import Overtaken
+from policy_store.tables.row import Row
+from policy_store.tables.store import Store
 
-_BY_HAND = "changed by hand"
-
-
-def read_entry(store: Store, domain: str, *, brief: bool = False) -> Entry:
-    """All that the store holds of `domain`; two requests, in `brief` only one where there is no row."""
-    row: Row | InvalidRow | None
-    try:
-        row = store.policies.get(domain)
-    except InvalidRow as invalid:
-        row = invalid
-    if brief and row is None:
-        return Entry(domain, None, (), ())
-    return Entry(domain, row, (), tuple(store.history.revisions(domain)))
+BY_HAND = "changed by hand"
 
 
-def domains_with_rows(store: Store) -> list[str]:
-    """Every domain of the store that has a row, whether or not it is valid, in key order."""
-    return [entry.domain for entry in walk(store.policies, store.history) if entry.row is not None]
+def write(store: Store, change: Change) -> Change | Failed:
+    """The change made, with its id and its dates; Failed where somebody else replaced the row right after.
 
-
-def in_force(entry: Entry) -> Policy | None:
-    """The policy that senders get: the row's, or the newest revision's while the row is invalid."""
-    if isinstance(entry.row, Row):
-        return entry.row.policy
-    if entry.row is None or not entry.revisions:
-        return None
-    try:
-        return entry.revisions[-1].policy
-    except PolicySyntaxError:
-        return None
-
-
-def note_of(entry: Entry) -> str:
-    """The note in the row, as far as it can be read."""
-    if isinstance(entry.row, InvalidRow):
-        return str(entry.row.readable.get("note", ""))
-    return entry.row.note if entry.row else ""
-
-
-def with_row(entry: Entry) -> tuple[Revision, ...]:
-    """The revisions, with the one that the row is to become where nobody has recorded it yet."""
-    row = entry.row
-    if not isinstance(row, Row) or entry.recorded:
-        return entry.revisions
-    key = key_of(row.modified)
-    return (*entry.revisions, Revision(entry.domain, key, key, row.policy.text))
-
-
-def findings_of(entry: Entry, policy: Policy) -> tuple[list[Finding], list[Finding]]:
-    """What lint says about writing `policy`: the errors that refuse it, and all else that people should see.
-
-    An error that the policy in force has already does not hinder an edit that leaves it, such as one back to testing;
-    it does where the mode becomes enforce.
+    A text that somebody put into the row by hand is recorded before it goes. Raises RowExists or RowChanged where
+    nothing was written, and an AzureError where the storage fails: then it is not known how far the change came, and
+    repeating it says so.
     """
-    before = in_force(entry)
-    findings = lint_policy(policy, domain=entry.domain)
-    known: set[tuple[str, str]] = set()
-    if before and (policy.mode != "enforce" or before.mode == "enforce"):
-        known = {(finding.code, finding.message) for finding in lint_policy(before, domain=entry.domain)}
-    refusing = [f for f in findings if f.severity == "error" and (f.code, f.message) not in known]
-    return refusing, [finding for finding in findings if finding not in refusing]
+    try:
+        return _remove(store, change) if change.after is None else _put(store, change, change.after)[1]
+    except Overtaken as overtaken:
+        revision = store.history.record(
+            overtaken.row, store.policies, by=change.by, note=change.why, policy_id=change.id
+        )
+        recorded = f" and is recorded as {revision.id}" if revision.text == overtaken.row.policy.text else ""
+        message = f"{change.domain} was changed{recorded}, but somebody else changed the row right after"
+        remedy = f"see 'mta-sts history {change.domain}', and repeat this if it is still wanted"
+        return Failed(change.domain, (Reason("overtaken", message, remedy),))
 
 
-def write(
-    store: Store,
-    entry: Entry,
-    policy: Policy,
-    *,
-    note: str = "",
-    row_note: str | None = None,
-    policy_id: str | None = None,
-) -> tuple[Row, Revision]:
-    """Write `policy` as the row of the domain whose state was read as `entry`, and record the revision.
-
-    `note` says why and is recorded; `row_note` replaces the note in the row, which otherwise stays, as unknown columns
-    do. `policy_id` is the id that DNS shows for this very text already. A text that somebody put into the row by hand
-    is recorded before it goes. Raises CommandError where lint finds an error, RowExists, RowChanged.
-    """
-    refusing, _ = findings_of(entry, policy)
-    if refusing:
-        reasons = "; ".join(f"{finding.message} ({finding.code}): {finding.remedy}" for finding in refusing)
-        raise CommandError(f"{entry.domain} was not changed: {reasons}", PROBLEM)
-    row = entry.row
-    if row is None:
-        written = store.policies.add(entry.domain, policy, row_note or "")
+def _put(store: Store, change: Change, policy: Policy) -> tuple[Row, Change]:
+    """The row with `policy` and the change as it was made. Raises RowExists, RowChanged, Overtaken."""
+    entry, by, why = change.entry, change.by, change.why
+    if isinstance(entry.row, Row) and _is_wanted(change, entry.row, policy):
+        row, why = entry.row, BY_HAND  # only the revision is missing; a command's reason is in the row
     else:
-        if isinstance(row, Row) and not entry.recorded:
-            store.history.record(row, store.policies, by=operator(), note=_BY_HAND)
-        new_note = note_of(entry) if row_note is None else row_note
-        written = store.policies.replace(entry.domain, row.etag, policy, new_note, row.others)
-    revision = store.history.record(written, store.policies, by=operator(), note=note, policy_id=policy_id)
-    return written, revision
+        newest = _recorded(store, entry, by)
+        intent = Intent(by, why, change.id).tied(policy.text, newest.key if newest else "")
+        note = entry.note if change.note is None else change.note
+        customer = entry.customer if change.customer is None else change.customer
+        if entry.row is None:
+            row = store.policies.add(entry.domain, policy, note, customer=customer, intent=intent)
+        else:
+            row = store.policies.replace(
+                entry.domain, entry.row.etag, policy, note, entry.row.others, customer=customer, intent=intent
+            )
+    revision = store.history.record(row, store.policies, by=by, note=why, policy_id=change.id)
+    return row, replace(dated(change, revision, store.fresh_seconds), id=revision.id)
 
 
-def to_publish(store: Store, revision: Revision) -> str:
-    """What people are told after a write: the TXT record, and from when DNS may show it."""
-    since = served_everywhere(revision, store.settings.fresh_seconds)
-    return f"publish {StsRecord(revision.id).text} from {shown_due(since)} on"
+def _is_wanted(change: Change, row: Row, policy: Policy) -> bool:
+    """Whether the row holds all that is wanted already."""
+    return row.policy == policy and change.note in (None, row.note) and change.customer in (None, row.customer)
 
 
-def shown(time: datetime) -> str:
-    """A time for people: `2026-11-24 19:30 UTC`."""
-    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+def _recorded(store: Store, entry: Entry, by: str) -> Revision | None:
+    """The newest revision, after a text that somebody put into the row by hand has become one."""
+    if isinstance(entry.row, Row) and not entry.recorded:
+        return store.history.record(entry.row, store.policies, by=by, note=BY_HAND)
+    return entry.newest
 
 
-def shown_due(time: datetime) -> str:
-    """A time before which something must not happen, for people: the next full minute."""
-    return shown(time + timedelta(minutes=1) - timedelta(microseconds=1))
+def _remove(store: Store, change: Change) -> Change:
+    """Delete the row; a last revision of mode none keeps the reason, where there is one."""
+    row, made, policy = change.entry.row, change, change.before
+    if change.why and policy is not None:
+        row, made = _put(store, change, retired(policy))
+    if row is not None:
+        store.policies.delete(change.domain, row.etag)
+    return replace(made, after=None)

@@ -1,14 +1,13 @@
-"""The command `mta-sts`: one module for each group of commands, all of them registered here."""
+"""The command `mta-sts`."""
 
-import logging
-
-from policy_store.cli import audit, bind, bulk, check, dns, edit, lint, look, promote, site, stats
 from policy_store.cli.command import app
 
-__all__ = ["app", "audit", "bind", "bulk", "check", "dns", "edit", "lint", "look", "main", "promote", "site", "stats"]
+__all__ = ["app", "main"]
 
 
 def main() -> None:
     """Run the command; it says itself what failed, in one sentence, in place of the SDK's warnings."""
+    import logging
+
     logging.getLogger("azure").setLevel(logging.CRITICAL)
     app()

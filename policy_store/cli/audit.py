@@ -5,18 +5,11 @@ from pydantic import Field
 
 from policy_store.audit import AuditProblem, AuditReport
 from policy_store.audit import audit as see_to
-from policy_store.cli.command import (
-    PROBLEM,
-    JsonOption,
-    StoreOption,
-    app,
-    open_store,
-    operator,
-    print_json,
-    print_table,
-    progress,
-)
-from policy_store.tables.entry import walk
+from policy_store.cli.command import app
+from policy_store.cli.errors import PROBLEM
+from policy_store.cli.options import JsonOption, StoreOption
+from policy_store.cli.screen import print_json, print_table, progress
+from policy_store.cli.session import open_store, operator
 
 
 class AuditResult(AuditReport):
@@ -25,16 +18,16 @@ class AuditResult(AuditReport):
     problems: list[AuditProblem] = Field(description="in the order of the domains")
 
 
-@app.command()
+@app.command("audit")
 def audit(json: JsonOption = False, store: StoreOption = "") -> None:
-    """Record what was changed by hand and report what is broken; the app does so every 5 minutes.
+    """Record what was changed by hand and report what is broken.
 
     Example: mta-sts audit --json
     """
     tables = open_store(store)
     problems: list[AuditProblem] = []
     report = see_to(
-        progress(walk(tables.policies, tables.history), "walking both tables"),
+        progress(tables.entries(), "walking both tables"),
         tables.policies,
         tables.history,
         by=f"audit by {operator()}",

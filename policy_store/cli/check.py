@@ -13,29 +13,17 @@ from typing import Annotated
 import typer
 from azure.core.exceptions import AzureError
 
-from policy_store.changes.write import domains_with_rows, read_entry, with_row
 from policy_store.cli.check_screen import print_check, print_checks, write_junit
-from policy_store.cli.command import (
-    PROBLEM,
-    UNREACHABLE,
-    CommandError,
-    JsonOption,
-    ResolverOption,
-    Store,
-    StoreOption,
-    app,
-    complain,
-    open_store,
-    print_json,
-    progress,
-    read_domains,
-)
+from policy_store.cli.command import app
+from policy_store.cli.errors import PROBLEM, UNREACHABLE, CommandError
+from policy_store.cli.options import JsonOption, ResolverOption, StoreOption, read_domains
+from policy_store.cli.screen import complain, print_json, progress
+from policy_store.cli.session import lookup, open_store
 from policy_store.lint.findings import Finding
 from policy_store.policy import LARGEST_TEXT
 from policy_store.pool import concurrently
 from policy_store.sender.facts import Facts
 from policy_store.sender.gather import gather
-from policy_store.sender.lookup import Lookup
 from policy_store.sender.network import HTTPS_SECONDS, SMTP_SECONDS, Network
 from policy_store.sender.published import compare, served_word
 from policy_store.sender.report import Check, report
@@ -43,6 +31,7 @@ from policy_store.sender.rules import finding
 from policy_store.sender.tls import strict_context
 from policy_store.settings import SettingsError
 from policy_store.tables.row import Row
+from policy_store.tables.store import Store
 
 _AT_ONCE = 50  # domains, each with a few questions to DNS at a time
 _MINUTE = 60.0
@@ -58,7 +47,7 @@ class _Limits:
     text: int
 
 
-@app.command()
+@app.command("check")
 def check(
     domains: Annotated[
         list[str] | None, typer.Argument(metavar="DOMAIN", help="Any domains of the Internet.", show_default=False)
@@ -105,7 +94,7 @@ def check(
 
     def network() -> Network:
         return Network(
-            Lookup(resolver, limits.dns).resolver,
+            lookup(resolver, limits.dns).resolver,
             _context(ca_file),
             socket.gethostname(),
             https_port,
@@ -119,7 +108,7 @@ def check(
     named = _named(domains or (), file, every=every)
 
     def names() -> list[str]:
-        return list(dict.fromkeys([*named, *(domains_with_rows(tables) if every and tables is not None else ())]))
+        return list(dict.fromkeys([*named, *(tables.domains() if every and tables is not None else ())]))
 
     if watch:
         _watch(names, network, tables, watch * _MINUTE, json=json)
@@ -188,7 +177,7 @@ def _compare(facts: Facts, store: Store) -> list[Finding]:
     """What the store has to say of the facts; that it cannot be reached is a finding too."""
     domain = facts.domain
     try:
-        entry = read_entry(store, domain)
+        entry = store.entry(domain)
     except AzureError as error:
         reason = " ".join(error.message.split())[:200]
         return [finding("store_unreachable", domain, f"the store cannot be reached: {reason}")]
@@ -202,7 +191,7 @@ def _compare(facts: Facts, store: Store) -> list[Finding]:
         findings.append(finding("id_unknown", domain, status.detail))
     if isinstance(entry.row, Row):
         texts = dict.fromkeys(each.text for _, each in facts.policy_host.counting if each.problem is None)
-        words = (served_word(text, with_row(entry)) for text in texts)
+        words = (served_word(text, entry.known) for text in texts)
         findings += [finding("row_differs", domain, detail) for word, detail in words if word != "newest text"][:1]
     return findings
 

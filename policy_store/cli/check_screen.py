@@ -8,8 +8,9 @@ from pathlib import Path
 from rich.padding import Padding
 from rich.text import Text
 
-from policy_store.cli.command import CommandError, print_table, printer
+from policy_store.cli.errors import CommandError
 from policy_store.cli.lint import print_findings
+from policy_store.cli.screen import print_table, printer
 from policy_store.lint.findings import SEVERITIES
 from policy_store.sender.report import Check
 from policy_store.sender.verdict import WORST_FIRST, Word

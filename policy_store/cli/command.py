@@ -1,218 +1,143 @@
-"""What all commands share: the typer app, exit codes, the store they work on, and how they print."""
+"""The command as a whole: its commands in the order of a day's work, each imported when it is called; and one
+sentence in place of a traceback, whatever goes wrong.
+"""
 
-import getpass
-import json
-import os
-import socket
-import sys
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Iterator, MutableMapping
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
-from azure.core.exceptions import (
-    AzureError,
-    ClientAuthenticationError,
-    HttpResponseError,
-    ServiceRequestError,
-    ServiceResponseError,
-)
-from pydantic import BaseModel
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 from typer.core import TyperGroup
+from typer.main import get_command_from_info, get_group_from_info
 
-from policy_store.names import InvalidName, read_name
-from policy_store.settings import Settings, SettingsError
-from policy_store.tables.connection import open_table
-from policy_store.tables.history import TABLE as HISTORY_TABLE
-from policy_store.tables.history import History
-from policy_store.tables.policies import PolicyTable, RowChanged, RowExists
+from policy_store.cli.errors import explained
 
-DONE, PROBLEM, WRONG_USE, UNREACHABLE = 0, 1, 2, 3  # exit codes
+# The heading, the name, the module, and the first sentence of its help: so that help imports none of the modules.
+COMMANDS = {
+    "Look": {
+        "list": ("look", "List the policies: mode, patterns, age of the revision, problems."),
+        "show": ("look", "Show all about the policy of one domain."),
+        "plan": ("promote", "List what has to be done next, and when, in all domains."),
+        "check": ("check", "Walk the way of a sending server: what becomes of a message to a domain, and why."),
+        "lint": ("lint", "Find what senders refuse or misinterpret: in rows of the store, or in texts."),
+        "history": ("look", "List the revisions of a domain, the newest first."),
+        "diff": ("look", "Show what changed between two revisions of a domain."),
+    },
+    "Change": {
+        "add": ("edit", "Add the policy of a domain, in testing unless you say otherwise."),
+        "import": ("bulk", "Add many policies from a file: CSV, JSON, accepted domains, or a folder of policy texts."),
+        "edit": ("edit", "Change the policies of some domains, each only if nobody else changed it meanwhile."),
+        "promote": ("promote", "Go from testing to enforce, once nothing in the policy or in DNS would stop mail."),
+        "rollback": ("edit", "Put an older text in force again, as a new revision with a new id."),
+        "retire": ("promote", "Withdraw policies; says from when the TXT record and the row may be deleted."),
+        "remove": ("edit", "Remove the row of a domain that was retired; its history stays."),
+    },
+    "DNS and Azure": {
+        "dns": ("dns", "The DNS records: print them, and check them."),
+        "bind": ("bind", "Bind mta-sts.DOMAIN to the app, with a free certificate or your own."),
+        "unbind": ("bind", "Take mta-sts.DOMAIN from the app, with its free certificate."),
+    },
+    "Look after the store": {
+        "audit": ("audit", "Record what was changed by hand and report what is broken."),
+        "export": ("bulk", "Write policies to a CSV or JSON file, or to a folder of policy texts."),
+        "site": ("site", "Write policies as static sites, for Azure Static Web Apps or GitHub Pages."),
+        "stats": ("stats", "Count exported log lines: fetches by domain and sender, unknown hosts, slow answers."),
+    },
+}
 
-LOCAL_SETTINGS = Path("local.settings.json")
 
+class _Commands(MutableMapping[str, Any]):
+    """The commands by name; asking for one imports its module, which registers it with `app`."""
 
-class CommandError(Exception):
-    """The command ends here: one sentence with the next step, and the exit code."""
+    def __init__(self) -> None:
+        self._modules = {name: module for group in COMMANDS.values() for name, (module, _) in group.items()}
+        self._made: dict[str, Any] = {}
 
-    def __init__(self, message: str, code: int = WRONG_USE) -> None:
-        super().__init__(message)
-        self.code = code
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._made:
+            import_module(f"policy_store.cli.{self._modules[name]}")
+            self._made[name] = _made(name)
+        return self._made[name]
+
+    def __setitem__(self, name: str, command: Any) -> None:
+        self._made[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        raise NotImplementedError
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._modules)
+
+    def __len__(self) -> int:
+        return len(self._modules)
 
 
 class _Command(TyperGroup):
-    """The command as a whole: every error ends in one sentence and an exit code, never in a traceback."""
+    """Every error ends in one sentence and an exit code, never in a traceback."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**{**attributes, "commands": {}})
+        self.commands = _Commands()
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except CommandError as error:
-            message, code = str(error), error.code
-        except (RowChanged, RowExists) as error:
-            message, code = f"{error}.", PROBLEM
-        except (SettingsError, InvalidName) as error:
-            message, code = f"{error}.", WRONG_USE
-        except AzureError as error:
-            message, code = _storage_sentence(error), UNREACHABLE
-        complain(message)
+        except Exception as error:
+            if type(error).__module__.startswith("typer"):  # wrong use, which typer words itself; and the end
+                raise
+            message, code = explained(error)
+        typer.echo(message, err=True)
         raise typer.Exit(code)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Plain, since what draws frames takes longer to import than all else that is printed here."""
+        self.format_usage(ctx, formatter)
+        self.format_help_text(ctx, formatter)
+        self.format_options(ctx, formatter)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """The commands under their headings."""
+        for heading, commands in COMMANDS.items():
+            with formatter.section(heading):
+                formatter.write_dl([(name, sentence) for name, (_, sentence) in commands.items()])
+
+
+def _made(name: str) -> Any:
+    """The command or the group of commands that a module registered."""
+    for info in app.registered_commands:
+        if info.name == name:
+            return get_command_from_info(info, pretty_exceptions_short=False, rich_markup_mode="rich")
+    for group in app.registered_groups:
+        if group.name == name:
+            return get_group_from_info(
+                group, pretty_exceptions_short=False, suggest_commands=True, rich_markup_mode="rich"
+            )
+    raise KeyError(name)
 
 
 app = typer.Typer(
     cls=_Command,
     name="mta-sts",
-    help="Look after the MTA-STS policies of many domains.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-StoreOption = Annotated[
-    str,
-    typer.Option(
-        "--store",
-        metavar="STORE",
-        help="A connection string or the https address of a table service, in place of the app settings.",
-        show_default=False,
-    ),
-]
-DomainArgument = Annotated[str, typer.Argument(metavar="DOMAIN", help="The policy domain.", show_default=False)]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-ResolverOption = Annotated[
-    str,
-    typer.Option(
-        "--resolver",
-        metavar="ADDRESS[:PORT]",
-        help="Ask this DNS server in place of the system's.",
-        show_default=False,
-    ),
-]
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would change and change nothing.")]
+
+def _print_version(*, wanted: bool) -> None:
+    if wanted:
+        from policy_store import __version__
+
+        print(f"mta-sts {__version__}")
+        raise typer.Exit
 
 
-@dataclass(frozen=True)
-class Store:
-    """The two tables, and the settings that led to them."""
-
-    policies: PolicyTable
-    history: History
-    settings: Settings
-
-
-def open_store(store: str = "") -> Store:
-    """The store that `--store` names, else the app settings in the environment, else those in local.settings.json.
-
-    Makes no request. Raises SettingsError.
-    """
-    if store:
-        name = "POLICY_STORE__tableServiceUri" if store.startswith("https://") else "POLICY_STORE"
-        settings = Settings.read({name: store})
-    else:
-        settings = Settings.read(_environment())
-    policies = PolicyTable(open_table(settings, operator=True))
-    return Store(policies, History(open_table(settings, HISTORY_TABLE, operator=True)), settings)
-
-
-def _environment() -> dict[str, str]:
-    if any(name.startswith("POLICY_STORE") for name in os.environ) or not LOCAL_SETTINGS.is_file():
-        return dict(os.environ)
-    try:
-        values = json.loads(LOCAL_SETTINGS.read_text(encoding="utf-8-sig"))["Values"]
-        return {**os.environ, **{str(name): str(value) for name, value in values.items()}}
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise SettingsError(f"{LOCAL_SETTINGS} has no object Values: copy local.settings.sample.json anew") from error
-
-
-def now() -> datetime:
-    """The time that every command goes by."""
-    return datetime.now(UTC)
-
-
-def operator() -> str:
-    """Who is to be recorded with a revision: the user at this machine."""
-    return f"{getpass.getuser()}@{socket.gethostname()}"
-
-
-def read_domain(text: str) -> str:
-    """The policy domain that a person typed. Raises CommandError."""
-    try:
-        return read_name(text)
-    except InvalidName as error:
-        raise CommandError(f"{error}.") from error
-
-
-def read_domains(texts: Iterable[str]) -> list[str]:
-    """The policy domains that a person typed, each once and in their order. Raises CommandError."""
-    return list(dict.fromkeys(map(read_domain, texts)))
-
-
-def printer() -> Console:
-    """Standard output: coloured on a terminal only, 80 columns where nothing says how wide it is."""
-    return Console(highlight=False, soft_wrap=False)
-
-
-def complain(message: str) -> None:
-    """Print a message for people on standard error."""
-    Console(stderr=True, highlight=False, soft_wrap=True).print(message, markup=False)
-
-
-def print_json(items: BaseModel | Iterable[BaseModel]) -> None:
-    """Print a model, or an array of models as they come, as JSON with the characters of ASCII."""
-    if isinstance(items, BaseModel):
-        print(json.dumps(items.model_dump(mode="json", by_alias=True), indent=2))
-        return
-    separator = "[\n"
-    for item in items:
-        print(separator + json.dumps(item.model_dump(mode="json", by_alias=True)), end="")
-        separator = ",\n"
-    print("[]" if separator == "[\n" else "\n]")
-
-
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a plain table for people; long cells are folded, so that it fits the width."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*map(escape, row))
-    printer().print(table)
-
-
-def progress[T](items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
-    """The items, with a progress bar on standard error while they are worked on, where that is a terminal."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(
-        *columns,
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-        # What is printed meanwhile goes above the bar, but never from a file into the terminal.
-        redirect_stdout=sys.stdout.isatty(),
-    ) as bar:
-        yield from bar.track(items, total=total, description=what)
-
-
-def _storage_sentence(error: AzureError) -> str:
-    if isinstance(error, ClientAuthenticationError) and error.status_code is None:
-        return "No identity for the store was found: run 'az login', or name a connection string with --store."
-    reason = " ".join(str(error.message or error).split())[:200]
-    if isinstance(error, ServiceRequestError):
-        reason = "it takes no connection, or its name is not in DNS"
-    elif isinstance(error, ServiceResponseError):
-        reason = "it takes connections, but does not answer"
-    if isinstance(error, HttpResponseError) and error.status_code in (401, 403):
-        return (
-            f"The store refuses access ({error.status_code}): check the key, or ask for the role Storage Table Data "
-            "Contributor on both tables and wait some minutes after it was given."
-        )
-    if isinstance(error, HttpResponseError) and error.status_code == 404:
-        return "The tables policies and policyhistory are not in this store: check the settings, or create both tables."
-    return f"The store cannot be reached: {reason}. Check the settings and the network, or name a store with --store."
+@app.callback()
+def mta_sts(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Look after the MTA-STS policies of many domains."""

@@ -1,46 +1,44 @@
 """The commands that change policies: add, edit, rollback, remove."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from rich.text import Text
+from pydantic import ValidationError
 
-from policy_store.changes.change import (
-    DEFAULT_MAX_AGE,
-    DEFAULT_MODE,
-    Change,
-    Changes,
-    attempt,
-    find_revision,
-    make_policy,
-    read_patterns,
-    tell,
-)
-from policy_store.changes.guard import refuse
-from policy_store.changes.selection import WhereOption, hold, read_conditions
-from policy_store.changes.write import in_force, note_of, read_entry, shown_due, with_row, write
-from policy_store.cli import command
-from policy_store.cli.command import (
-    PROBLEM,
-    CommandError,
+from policy_store.changes import operations
+from policy_store.changes.change import Planned
+from policy_store.changes.many import attempt
+from policy_store.changes.operations import DEFAULT_MAX_AGE, DEFAULT_MODE, Wanted
+from policy_store.cli.changing import Changing
+from policy_store.cli.command import app
+from policy_store.cli.errors import PROBLEM, CommandError
+from policy_store.cli.options import (
+    AllOption,
+    CustomerOption,
     DomainArgument,
+    DomainsArgument,
     DryRunOption,
+    ForceOption,
+    JsonOption,
+    ReasonOption,
     ResolverOption,
     StoreOption,
-    app,
-    open_store,
-    printer,
-    progress,
+    VerboseOption,
+    WhereOption,
+    YesOption,
+    need_reason,
     read_domain,
+    read_selection,
+    refuse_together,
 )
-from policy_store.life import removal_date, retired
-from policy_store.names import quoted
-from policy_store.policy import LONGEST_MAX_AGE, MODES, Mode, PolicySyntaxError
-from policy_store.pool import ordered
-from policy_store.sender.lookup import Lookup
-from policy_store.tables.entry import Entry, walk
-from policy_store.tables.row import InvalidRow, Row
+from policy_store.cli.session import open_desk
+from policy_store.names import InvalidName, quoted
+from policy_store.policy import LONGEST_MAX_AGE, MODES, Mode, Policy
+from policy_store.sender.lookup import NoPatterns
+from policy_store.tables.entry import Entry
+from policy_store.tables.row import read_pattern, split_patterns
 
 _MODE_HELP = "What senders do: enforce, testing (only report) or none."
 _MAX_AGE_HELP = "How long senders keep the policy."
@@ -50,20 +48,17 @@ def _read_mode(text: str) -> Mode:
     for mode in MODES:
         if text.strip().lower() == mode:
             return mode
-    raise CommandError(f"{quoted(text)} is no mode: it must be testing, enforce or none.")
+    raise CommandError(f"{quoted(text)} is not a mode: it must be testing, enforce or none.")
 
 
 NoteOption = Annotated[
     str | None,
     typer.Option(metavar="TEXT", help="A note for people: it stays in the row and is recorded with the revision."),
 ]
-ForceOption = Annotated[
-    bool, typer.Option("--force", help="Do it in spite of a refusal; needs --note, which says why.")
-]
 MxFromDnsOption = Annotated[bool, typer.Option("--mx-from-dns", help="Propose the patterns from the MX records.")]
 
 
-@app.command()
+@app.command("add")
 def add(
     domain: DomainArgument,
     mx: Annotated[
@@ -75,8 +70,10 @@ def add(
     max_age: Annotated[
         int, typer.Option(metavar="SECONDS", min=0, max=LONGEST_MAX_AGE, help=_MAX_AGE_HELP)
     ] = DEFAULT_MAX_AGE,
+    customer: CustomerOption = None,
     note: NoteOption = None,
     dry_run: DryRunOption = False,
+    json: JsonOption = False,
     resolver: ResolverOption = "",
     store: StoreOption = "",
 ) -> None:
@@ -85,25 +82,32 @@ def add(
     Example: mta-sts add contoso.com --mx-from-dns
     """
     name = read_domain(domain)
-    if mx and mx_from_dns:
-        raise CommandError("--mx and --mx-from-dns both say the patterns: give one of them.")
-    patterns = Lookup(resolver).patterns(name) if mx_from_dns else read_patterns(mx)
+    refuse_together(mx=mx, mx_from_dns=mx_from_dns)
+    desk = open_desk(store, resolver)
+    patterns = read_patterns(mx)
+    if mx_from_dns:
+        try:
+            patterns = desk.world.patterns(name)
+        except NoPatterns as error:
+            raise CommandError(f"{name} was not added: {error}.", PROBLEM) from error
     if not patterns and mode != "none":
         raise CommandError(f"{name} needs its MX patterns: give --mx PATTERN or --mx-from-dns.")
-    policy = make_policy(mode, patterns, max_age)
-    tables = open_store(store)
-    entry = read_entry(tables, name)
-    if entry.row is not None:
-        raise CommandError(f"{name} has a row already: change it with 'mta-sts edit {name}'.", PROBLEM)
-    _print(Change(entry, policy, note or "", note).apply(tables, dry_run=dry_run))
+    try:
+        policy = Policy(mode=mode, mx=patterns, max_age=max_age)
+    except ValidationError as error:
+        reasons = "; ".join(problem["msg"].removeprefix("Value error, ") for problem in error.errors())
+        raise CommandError(f"That is not a policy: {reasons}.") from None
+
+    def decide() -> Planned:
+        return operations.add(desk, desk.store.entry(name), policy, note=note, customer=customer)
+
+    Changing(desk.store, "added", dry_run=dry_run, json=json).run([attempt(decide, name)])
 
 
-@app.command()
+@app.command("edit")
 def edit(
-    domains: Annotated[
-        list[str] | None, typer.Argument(metavar="DOMAIN", help="The policy domains.", show_default=False)
-    ] = None,
-    every: Annotated[bool, typer.Option("--all", help="Every domain, or every one that --where leaves.")] = False,
+    domains: DomainsArgument = None,
+    every: AllOption = False,
     where: WhereOption = None,
     mode: Annotated[Mode | None, typer.Option(metavar="MODE", parser=_read_mode, help=_MODE_HELP)] = None,
     max_age: Annotated[
@@ -118,118 +122,136 @@ def edit(
     drop_mx: Annotated[
         list[str] | None, typer.Option(metavar="PATTERN", help="A pattern to take out, once nobody needs it.")
     ] = None,
+    customer: CustomerOption = None,
     note: NoteOption = None,
     force: ForceOption = False,
+    yes: YesOption = False,
     dry_run: DryRunOption = False,
+    verbose: VerboseOption = False,
+    json: JsonOption = False,
     resolver: ResolverOption = "",
     store: StoreOption = "",
 ) -> None:
     """Change the policies of some domains, each only if nobody else changed it meanwhile.
 
-    Example: mta-sts edit --all --where 'mx ~ contoso' --max-age 1209600 --dry-run
+    Example: mta-sts edit --where 'mx ~ contoso' --max-age 1209600 --dry-run
     """
-    if bool(domains) == every:
-        raise CommandError("Name the domains, or give --all (with --where for some of them); not both, not neither.")
-    if force and not note:
-        raise CommandError("--force needs --note with the reason: it is recorded with the revision.")
-    changes = Changes(mode, max_age, read_patterns(mx), read_patterns(add_mx), read_patterns(drop_mx), note)
-    if changes == Changes():
-        raise CommandError("There is nothing to change: give --mode, --max-age, --mx, --add-mx, --drop-mx or --note.")
+    selection = read_selection(domains, every=every, where=where)
+    need_reason(force=force, note=note)
+    wanted = Wanted(mode, max_age, read_patterns(mx), read_patterns(add_mx), read_patterns(drop_mx), note, customer)
+    if wanted == Wanted():
+        raise CommandError(
+            "There is nothing to change: give --mode, --max-age, --mx, --add-mx, --drop-mx, --customer or --note."
+        )
     if mx and (add_mx or drop_mx):
         raise CommandError("--mx replaces all patterns: give it alone, or --add-mx and --drop-mx without it.")
-    conditions = read_conditions(where)
-    names = [read_domain(domain) for domain in domains or ()]
-    tables = open_store(store)
-    entries = walk(tables.policies, tables.history) if every else (read_entry(tables, name) for name in names)
-    lookup = Lookup(resolver)
+    desk = open_desk(store, resolver)
 
-    def change(entry: Entry) -> Sequence[Text] | None:
-        wanted = changes.to(entry)
-        if wanted and not force:
-            refuse(tables, entry, wanted.policy, lookup.mx_hosts)
-        return wanted.apply(tables, dry_run=dry_run) if wanted else None
+    def decide(entry: Entry) -> Planned:
+        return operations.edit(desk, entry, wanted, force=force, named=selection.named)
 
-    chosen = (
-        entry
-        for entry in entries
-        if (entry.row or not every) and hold(conditions, entry.domain, in_force(entry), note_of(entry))
+    changing = Changing(
+        desk.store, dry_run=dry_run, yes=yes, verbose=verbose, json=json, reason=bool((note or "").strip())
     )
-    results = ordered(lambda entry: attempt(lambda: change(entry)), chosen)
-    tell(progress(results, "editing") if every else results, dry_run=dry_run)
+    changing.run_selected(selection, decide, "looking")
 
 
-@app.command()
+@app.command("rollback")
 def rollback(
-    domain: DomainArgument,
-    id_: Annotated[str, typer.Argument(metavar="ID", help="The revision's id, from 'mta-sts history'.")],
-    note: NoteOption = None,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="DOMAIN ID", help="The domain and a revision's id; with --to, domains.", show_default=False
+        ),
+    ] = None,
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to", metavar="TIME", help="Back to what was in force at this time, in UTC.", show_default=False
+        ),
+    ] = "",
+    every: AllOption = False,
+    where: WhereOption = None,
+    note: ReasonOption = "",
     force: ForceOption = False,
+    yes: YesOption = False,
     dry_run: DryRunOption = False,
+    verbose: VerboseOption = False,
+    json: JsonOption = False,
     resolver: ResolverOption = "",
     store: StoreOption = "",
 ) -> None:
     """Put an older text in force again, as a new revision with a new id.
 
     Example: mta-sts rollback contoso.com 20261124193000Z
+
+    Example: mta-sts rollback --to 2026-11-24T19:30 --all --dry-run
     """
-    if force and not note:
-        raise CommandError("--force needs --note with the reason: it is recorded with the revision.")
-    name = read_domain(domain)
-    tables = open_store(store)
-    entry = read_entry(tables, name)
-    revision = find_revision(entry, id_)
-    try:
-        policy = revision.policy
-    except PolicySyntaxError as error:
-        raise CommandError(f"The text of {revision.id} is no policy: {error}.", PROBLEM) from error
-    if isinstance(entry.row, Row) and entry.row.policy == policy:
-        raise CommandError(f"{name} has this text now: there is nothing to roll back.", PROBLEM)
-    if not force:
-        refuse(tables, entry, policy, Lookup(resolver).mx_hosts)
-    _print(Change(entry, policy, note or f"rollback to {revision.id}", note).apply(tables, dry_run=dry_run))
+    need_reason(force=force, note=note)
+    desk = open_desk(store, resolver)
+    changing = Changing(desk.store, dry_run=dry_run, yes=yes, verbose=verbose, json=json, reason=bool(note.strip()))
+    if not to:
+        if len(words or ()) != 2 or every or where:
+            raise CommandError("Name a domain and a revision's id, or give --to TIME with domains, --all or --where.")
+        name, id_ = read_domain((words or [])[0]), (words or [])[1]
+
+        def back() -> Planned:
+            return operations.roll_back(desk, desk.store.entry(name), id_, why=note, force=force)
+
+        changing.run([attempt(back, name)])
+        return
+    time = read_time(to)
+    if time > desk.now:
+        raise CommandError(f"--to {quoted(to)} is later than now: give a time of the past, in UTC.")
+    selection = read_selection(words, every=every, where=where)
+
+    def decide(entry: Entry) -> Planned:
+        return operations.restore(desk, entry, time, why=note, force=force)
+
+    changing.run_selected(selection, decide, "looking", gone=True)
 
 
-@app.command()
+@app.command("remove")
 def remove(
     domain: DomainArgument,
-    note: Annotated[str | None, typer.Option(metavar="TEXT", help="The reason, with --force.")] = None,
+    note: ReasonOption = "",
     force: ForceOption = False,
+    yes: YesOption = False,
     dry_run: DryRunOption = False,
+    json: JsonOption = False,
     store: StoreOption = "",
 ) -> None:
-    """Remove the row of a domain that was retired and that no sender holds any more; its history stays.
+    """Remove the row of a domain that was retired; its history stays.
 
     Example: mta-sts remove contoso.com
     """
-    if force and not note:
-        raise CommandError("--force needs --note with the reason: it is recorded with a last revision of mode none.")
+    need_reason(force=force, note=note)
     name = read_domain(domain)
-    tables = open_store(store)
-    entry = read_entry(tables, name)
-    row = entry.row
-    if row is None:
-        raise CommandError(f"{name} has no row: there is nothing to remove.", PROBLEM)
-    never_served = isinstance(row, InvalidRow) and not entry.revisions
-    if not force and not never_served:
-        due = removal_date(with_row(entry), tables.settings.fresh_seconds)
-        if due is None:
-            raise CommandError(f"{name} was not removed: retire it first, 'mta-sts retire {name}'.", PROBLEM)
-        if command.now() < due:
-            raise CommandError(
-                f"{name} was not removed: senders may hold an older text until {shown_due(due)}, repeat this then.",
-                PROBLEM,
-            )
-    if dry_run:
-        print(f"{name} would be removed.")
-        return
-    policy = in_force(entry)
-    if force and policy is not None:
-        # The reason is worth keeping, and the audit takes a domain that ends with another mode for one that vanished.
-        row, _ = write(tables, entry, retired(policy), note=f"removed by force: {note}")
-    tables.policies.delete(name, row.etag)
-    print(f"{name} is removed. Delete its TXT record _mta-sts.{name} too, if it is still there.")
+    desk = open_desk(store)
+
+    def decide() -> Planned:
+        return operations.remove(desk, desk.store.entry(name), why=note, force=force)
+
+    Changing(desk.store, "removed", dry_run=dry_run, yes=yes, json=json).run([attempt(decide, name)])
 
 
-def _print(lines: Iterable[Text]) -> None:
-    for line in lines:
-        printer().print(line, soft_wrap=True)
+def read_patterns(texts: Sequence[str] | None) -> tuple[str, ...]:
+    """The patterns that a person typed, each once. Raises CommandError."""
+    try:
+        return tuple(dict.fromkeys(read_pattern(part) for text in texts or () for part in split_patterns(text)))
+    except InvalidName as error:
+        raise CommandError(f"{error}.") from error
+
+
+def read_time(text: str) -> datetime:
+    """A time in UTC that a person typed, as `2026-11-24T19:30` or an id. Raises CommandError."""
+    for form in ("%Y%m%d%H%M%SZ",):
+        try:
+            return datetime.strptime(text, form).replace(tzinfo=UTC)
+        except ValueError:
+            continue
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise CommandError(f"{quoted(text)} is not a time: write it as 2026-11-24T19:30, in UTC.") from error
+    return time if time.tzinfo else time.replace(tzinfo=UTC)

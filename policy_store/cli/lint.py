@@ -9,17 +9,11 @@ import typer
 from rich.padding import Padding
 from rich.text import Text
 
-from policy_store.cli.command import (
-    PROBLEM,
-    CommandError,
-    JsonOption,
-    StoreOption,
-    app,
-    open_store,
-    print_json,
-    printer,
-    read_domain,
-)
+from policy_store.cli.command import app
+from policy_store.cli.errors import PROBLEM, CommandError
+from policy_store.cli.options import JsonOption, StoreOption, WhereOption, read_domain, read_selection
+from policy_store.cli.screen import clean, print_json, printer
+from policy_store.cli.session import open_store
 from policy_store.lint.findings import SEVERITIES, Finding, Severity
 from policy_store.lint.linter import lint_row, lint_text
 from policy_store.names import quoted
@@ -29,20 +23,23 @@ from policy_store.tables.row import InvalidRow, Row
 _STYLES: dict[Severity, str] = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 
 
-@app.command()
+@app.command("lint")
 def lint(
     places: Annotated[
         list[str] | None,
         typer.Argument(metavar="FILE|DOMAIN", show_default=False, help="Policy texts, folders of them, domains."),
     ] = None,
+    where: WhereOption = None,
     json: JsonOption = False,
     store: StoreOption = "",
 ) -> None:
-    """Find what senders refuse or misread: in all rows of the store, or in the texts and domains named.
+    """Find what senders refuse or misinterpret: in rows of the store, or in texts.
 
     Example: mta-sts lint contoso.com ./mta-sts.txt
     """
-    groups = _named(places, store) if places else map(lint_row, open_store(store).policies.rows())
+    if places and where:
+        raise CommandError("Name files and domains, or give --where; not both.")
+    groups = _named(places, store) if places else _stored(store, where)
     counts: Counter[str] = Counter()
 
     def counted() -> Iterator[list[Finding]]:
@@ -59,6 +56,17 @@ def lint(
         print(f"{looked_at}, {', '.join(f'{severity}: {counts[severity]}' for severity in SEVERITIES)}")
     if counts["error"]:
         raise typer.Exit(PROBLEM)
+
+
+def _stored(store: str, where: list[str] | None) -> Iterator[list[Finding]]:
+    """The findings of each row of the store, or of those that match."""
+    tables = open_store(store)
+    if not where:
+        yield from map(lint_row, tables.policies.rows())
+        return
+    for entry in read_selection((), every=True, where=where).entries(tables):
+        if entry.row is not None:
+            yield lint_row(entry.row)
 
 
 def _named(places: list[str], store: str) -> Iterator[list[Finding]]:
@@ -114,10 +122,10 @@ def print_findings(findings: list[Finding], *, title: bool = True) -> None:
     console = printer()
     for number, finding in enumerate(findings):
         if title and not number:
-            console.print(Text(finding.file or finding.domain or ""), style="bold")
+            console.print(Text(clean(finding.file or finding.domain or "")), style="bold")
         line = f"line {finding.line}: " if finding.line else ""
         sentence = Text.assemble(
-            (finding.severity, _STYLES[finding.severity]), f" {finding.code}: {line}{finding.message}"
+            (finding.severity, _STYLES[finding.severity]), f" {finding.code}: {line}{clean(finding.message)}"
         )
         console.print(Padding(sentence, (0, 0, 0, 2)))
         console.print(Padding(Text(finding.remedy, style="dim"), (0, 0, 0, 4)))

@@ -11,38 +11,36 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from policy_store.changes.change import coloured, difference, find_revision
-from policy_store.changes.selection import WhereOption, hold, read_conditions
-from policy_store.changes.write import in_force, note_of, read_entry, shown, with_row
-from policy_store.cli import command
-from policy_store.cli.command import (
-    PROBLEM,
-    CommandError,
+from policy_store.changes.selection import Selection, read_conditions
+from policy_store.changes.state import PolicyState, RevisionItem, details_of, difference_of, state_of
+from policy_store.cli import session
+from policy_store.cli.command import app
+from policy_store.cli.errors import PROBLEM, CommandError
+from policy_store.cli.options import (
+    AllOption,
     DomainArgument,
+    DomainsArgument,
     JsonOption,
     ResolverOption,
     StoreOption,
-    app,
-    open_store,
-    print_json,
-    printer,
-    progress,
+    WhereOption,
     read_domain,
+    read_domains,
 )
-from policy_store.cli.shapes import Difference, PolicyDetails, PolicyState, RevisionItem
-from policy_store.lint.linter import lint_row
+from policy_store.cli.screen import clean, coloured, print_json, printer, progress
+from policy_store.cli.session import lookup, open_store
 from policy_store.pool import ordered
-from policy_store.sender.lookup import Lookup
-from policy_store.tables.entry import Entry, walk
-from policy_store.tables.row import InvalidRow, Row
+from policy_store.tables.entry import Entry
+from policy_store.tables.history import Revision
+from policy_store.times import shown
 
 _BATCH = 100  # lines that are laid out at once
-_NOT_RECORDED = "the row was changed by hand and has no id yet: 'mta-sts audit' records it"
-_VANISHED = "the row is gone, but senders may hold the policy: add it again, then retire it"
 
 
 @app.command("list")
 def list_(
+    domains: DomainsArgument = None,
+    every: AllOption = False,
     where: WhereOption = None,
     dns: Annotated[bool, typer.Option("--dns", help="Ask DNS for each domain's TXT record too.")] = False,
     json: JsonOption = False,
@@ -53,46 +51,48 @@ def list_(
 
     Example: mta-sts list --where 'mode = testing' --dns
     """
-    conditions = read_conditions(where)
+    if domains and (every or where):
+        raise CommandError("Name the domains, or give --all or --where; not both.")
+    if resolver and not dns:
+        raise CommandError("--resolver is for --dns: give both, or neither.")
+    selection = Selection(tuple(read_domains(domains or ())), read_conditions(where or ()))
     tables = open_store(store)
-    lookup = Lookup(resolver)
-    entries = (
-        entry
-        for entry in walk(tables.policies, tables.history)
-        if (entry.row or entry.unreachable or entry.vanished)
-        and hold(conditions, entry.domain, in_force(entry), note_of(entry))
-    )
+    world = lookup(resolver)
+    entries = (entry for entry in selection.entries(tables) if entry.row or entry.unreachable or entry.vanished)
 
     def state(entry: Entry) -> PolicyState:
-        return _state(entry, lookup.status(entry.domain, entry.revisions) if dns else None)
+        return state_of(entry, world.status(entry.domain, entry.revisions) if dns else None)
 
     states = progress(ordered(state, entries), "asking DNS") if dns else map(state, entries)
+    count = 0
+
+    def counted() -> Iterator[PolicyState]:
+        nonlocal count
+        for one in states:
+            count += 1
+            yield one
+
     if json:
-        print_json(states)
+        print_json(counted())
     else:
-        _print_states(states, dns=dns)
+        _print_states(counted(), dns=dns)
+    if not count and selection.named:
+        raise CommandError("None of these domains is in the store: 'mta-sts list' shows what there is.", PROBLEM)
 
 
-@app.command()
+@app.command("show")
 def show(domain: DomainArgument, json: JsonOption = False, store: StoreOption = "") -> None:
     """Show all about the policy of one domain.
 
     Example: mta-sts show contoso.com
     """
     entry = _existing(store, domain)
-    row = entry.row
-    if row is None:
+    if entry.row is None:
         raise CommandError(
             f"{entry.domain} has no row: 'mta-sts add' makes one, 'mta-sts history' shows what there was.",
             PROBLEM,
         )
-    policy = in_force(entry)
-    details = PolicyDetails(
-        **_state(entry).model_dump(),
-        text=policy.text if policy else None,
-        by=entry.revisions[-1].by if entry.revisions else None,
-        modified=row.modified,
-    )
+    details = details_of(entry)
     if json:
         print_json(details)
         return
@@ -100,13 +100,12 @@ def show(domain: DomainArgument, json: JsonOption = False, store: StoreOption = 
     if details.since:
         lines.append(("id", f"{details.id}, {_age(details.since)} old, by {details.by}"))
     lines.append(("row", f"written {shown(details.modified)}"))
-    if details.note:
-        lines.append(("note", details.note))
+    lines += [(name, text) for name, text in (("customer", details.customer), ("note", details.note)) if text]
     lines += [("problem", problem) for problem in details.problems]
     _print_pairs(lines)
 
 
-@app.command()
+@app.command("history")
 def history(domain: DomainArgument, json: JsonOption = False, store: StoreOption = "") -> None:
     """List the revisions of a domain, the newest first.
 
@@ -121,11 +120,12 @@ def history(domain: DomainArgument, json: JsonOption = False, store: StoreOption
     for name in ("id", "since (UTC)", "mode", "by", "note"):
         table.add_column(name, overflow="fold", no_wrap=name in ("since (UTC)", "mode"))
     for item in items:
-        table.add_row(*map(escape, (item.id, f"{item.since:%Y-%m-%d %H:%M}", _mode(item.text), item.by, item.note)))
+        cells = (item.id, f"{item.since:%Y-%m-%d %H:%M}", _mode(item.text), item.by, item.note)
+        table.add_row(*(escape(clean(cell)) for cell in cells))
     printer().print(table)
 
 
-@app.command()
+@app.command("diff")
 def diff(
     domain: DomainArgument,
     older: Annotated[str, typer.Argument(metavar="OLDER", show_default=False, help="The id of the older text.")] = "",
@@ -133,66 +133,51 @@ def diff(
     json: JsonOption = False,
     store: StoreOption = "",
 ) -> None:
-    """Show what changed between two revisions: the newest two, or a given one and the newest, or two given ones.
+    """Show what changed between two revisions of a domain.
 
     Example: mta-sts diff contoso.com 20261124193000Z
     """
     entry = _existing(store, domain)
-    unrecorded = with_row(entry)[len(entry.revisions) :]
-    known = [*entry.revisions, *unrecorded]
-    after = find_revision(entry, newer) if newer else known[-1]
-    earlier = known[-2] if len(known) > 1 else None
-    before = find_revision(entry, older) if older else earlier
-    ids = ["" if one is None or one in unrecorded else one.id for one in (before, after)]
-    names = ["no policy" if before is None else ids[0], ids[1] or "the row, not recorded yet"]
-    lines = difference(before.text if before else "", after.text, (names[0], names[1]))
+    known = entry.known
+    if not known:
+        raise CommandError(
+            f"{entry.domain} has no text to compare: its row is invalid and never was valid, "
+            f"'mta-sts show {entry.domain}' says why.",
+            PROBLEM,
+        )
+    after = _revision(entry, newer) if newer else known[-1]
+    before = _revision(entry, older) if older else known[-2] if len(known) > 1 else None
+    found = difference_of(entry, before, after)
     if json:
-        print_json(Difference(domain=entry.domain, before=ids[0], after=ids[1], lines=lines))
-    elif lines:
-        for line in coloured(lines):
+        print_json(found)
+    elif found.lines:
+        for line in coloured(found.lines):
             printer().print(line, soft_wrap=True)
     else:
-        print(f"The texts of {names[0]} and {names[1]} are equal.")
+        print(f"The texts of {found.before or 'the row'} and {found.after or 'the row'} are equal.")
 
 
 def _existing(store: str, domain: str) -> Entry:
     """All that the store holds of a domain. Raises CommandError where that is nothing."""
     name = read_domain(domain)
-    entry = read_entry(open_store(store), name)
+    entry = open_store(store).entry(name)
     if entry.row is None and not entry.revisions:
         raise CommandError(f"{name} is not in the store: add it with 'mta-sts add {name}'.", PROBLEM)
     return entry
 
 
-def _state(entry: Entry, dns: str | None = None) -> PolicyState:
-    policy = in_force(entry)
-    newest = entry.revisions[-1] if entry.revisions else None
-    return PolicyState(
-        domain=entry.domain,
-        mode=policy.mode if policy else None,
-        mx=list(policy.mx) if policy else [],
-        max_age=policy.max_age if policy else None,
-        id=newest.id if newest else None,
-        since=newest.since if newest else None,
-        note=note_of(entry),
-        dns=dns,
-        problems=list(_problems(entry)),
-    )
-
-
-def _problems(entry: Entry) -> Iterator[str]:
-    rows: list[Row | InvalidRow] = [*([entry.row] if entry.row else []), *entry.unreachable]
-    for row in rows:
-        yield from (finding.message for finding in lint_row(row) if finding.severity != "info")
-    if isinstance(entry.row, Row) and not entry.recorded:
-        yield _NOT_RECORDED
-    if entry.vanished:
-        yield _VANISHED
+def _revision(entry: Entry, id_: str) -> Revision:
+    """The newest revision with this id or key. Raises CommandError."""
+    for revision in reversed(entry.revisions):
+        if id_ in (revision.id, revision.key):
+            return revision
+    known = ", ".join(revision.id for revision in entry.revisions[-3:]) or "none"
+    raise CommandError(f"{entry.domain} has no revision {id_}: the latest are {known}; see 'mta-sts history'.", PROBLEM)
 
 
 def _print_states(states: Iterable[PolicyState], *, dns: bool) -> None:
     """Print the states a batch at a time, so that memory stays flat; problems stand below their domain."""
-    now, console = command.now(), printer()
+    now, console = session.now(), printer()
     fixed = [("mode", 7), ("age", 7), *([("dns", 14)] if dns else [])]
     flexible = console.width - sum(width + 1 for _, width in fixed) - 2
     columns = [("domain", flexible // 2), ("mx", flexible - flexible // 2), *fixed]
@@ -203,11 +188,11 @@ def _print_states(states: Iterable[PolicyState], *, dns: bool) -> None:
             table.add_column(name, width=width, overflow="fold")
         for state in batch:
             age = _age(state.since, now) if state.since else "-"
-            cells = [state.domain, "\n".join(state.mx) or "-", state.mode or "-", age]
+            cells = [clean(state.domain), "\n".join(state.mx) or "-", state.mode or "-", age]
             table.add_row(*map(escape, [*cells, state.dns or "-"] if dns else cells))
         console.print(table)
         for problem in batch[-1].problems:
-            console.print(Padding(Text(problem, style="red"), (0, 0, 0, 2)))
+            console.print(Padding(Text(clean(problem), style="red"), (0, 0, 0, 2)))
         count += len(batch)
     print(f"{count} domains" if count != 1 else "1 domain")
 
@@ -227,7 +212,7 @@ def _print_pairs(lines: Sequence[tuple[str, str]]) -> None:
     table.add_column(overflow="fold")
     last = ""
     for name, value in lines:
-        table.add_row("" if name == last else name, escape(value))
+        table.add_row("" if name == last else name, escape(clean(value)))
         last = name
     printer().print(table)
 
@@ -238,7 +223,7 @@ def _mode(text: str) -> str:
 
 def _age(since: datetime, now: datetime | None = None) -> str:
     """How long ago: `12 d`, `3 h`, `5 min`."""
-    minutes = ((now or command.now()) - since) // timedelta(minutes=1)
+    minutes = ((now or session.now()) - since) // timedelta(minutes=1)
     if minutes < 60:
         return f"{max(minutes, 0)} min"
     return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // 1440} d"

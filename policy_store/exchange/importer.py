@@ -1,103 +1,81 @@
-"""What becomes of one domain of an import: added, changed, unchanged, left out, or refused with the reasons."""
+"""What a place of a source comes to for its domain: a change, nothing to change, or the reasons against it."""
 
-from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal
 
-from azure.core.exceptions import ServiceRequestError, ServiceResponseError
+from pydantic import ValidationError
 
-from policy_store.changes.change import DEFAULT_MAX_AGE, DEFAULT_MODE, make_policy
-from policy_store.changes.guard import refuse
-from policy_store.changes.write import findings_of, read_entry, write
-from policy_store.cli.command import CommandError, Store, operator
+from policy_store.changes.change import Planned, Reason, Refused, Unchanged
+from policy_store.changes.desk import Desk
+from policy_store.changes.operations import DEFAULT_MAX_AGE, DEFAULT_MODE, as_it_is, edit_reasons, planned
 from policy_store.exchange.sources import Proposal
 from policy_store.policy import Policy
-from policy_store.sender.lookup import Lookup
+from policy_store.sender.lookup import NoPatterns
 from policy_store.tables.entry import Entry
-from policy_store.tables.policies import RowChanged, RowExists
 from policy_store.tables.row import Row
 
-_NOTE = "imported"
-_REPEATS = 2
+WHY = "imported"
+
 _MICROSOFTS = ".onmicrosoft.com"  # the domains that Microsoft gives every tenant: nobody can publish records for them
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of a domain, and the lines to print, each beginning with its place."""
-
-    result: Literal["added", "changed", "unchanged", "left out", "refused"]
-    lines: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Importer:
-    """Brings in one domain after the other, or many at once from several threads."""
+    """Decides for one domain after the other, or for many at once from several threads.
 
-    store: Store
-    lookup: Lookup
-    mx_from_dns: bool
-    keep_ids: bool
-    update: bool
+    `mx_from_dns` proposes patterns where the source has none, `keep_ids` takes over the id that DNS shows for the same
+    text, `update` changes domains that are here already; `customer` is that of all domains whose line names none.
+    """
 
-    def bring_in(self, proposal: Proposal, *, dry_run: bool) -> Outcome:
-        """Write what `proposal` says of its domain, all of it or nothing, or only tell what would happen."""
+    desk: Desk
+    mx_from_dns: bool = False
+    keep_ids: bool = False
+    update: bool = False
+    customer: str | None = None
+
+    def decide(self, proposal: Proposal) -> Planned:
+        """What `proposal` comes to. Raises an AzureError where the store cannot be read."""
         domain = proposal.domain
         if proposal.problems or domain is None:
-            return Outcome("refused", proposal.problems)
+            return Refused(domain or "", tuple(Reason("invalid", problem) for problem in proposal.problems))
         if proposal.mx is None and domain.endswith(_MICROSOFTS):
-            reason = f"{proposal.place}: {domain} is left out: Microsoft holds its DNS, so it cannot have a policy"
-            return Outcome("left out", (reason,))
+            message = "it is left out: Microsoft holds its DNS, so it cannot have a policy"
+            return Unchanged(Entry(domain, None), (Reason("left_out", message),))
+        entry = self.desk.store.entry(domain, brief=True)
         try:
-            return self._persistently(lambda: self._bring_in(domain, proposal, dry_run=dry_run))
-        except RowChanged as error:
-            return Outcome("refused", (f"{proposal.place}: {error}. Nothing was overwritten.",))
-        except (CommandError, RowExists) as error:
-            return Outcome("refused", (f"{proposal.place}: {error}",))
+            policy = self._policy(proposal, entry)
+        except NoPatterns as error:
+            return Refused(domain, (Reason("no_patterns", str(error)),))
+        except ValidationError as error:
+            sentences = "; ".join(problem["msg"].removeprefix("Value error, ") for problem in error.errors())
+            return Refused(domain, (Reason("no_policy", f"that is not a policy: {sentences}"),))
+        return self._decide(proposal, entry, policy)
 
-    def _persistently(self, bring_in: Callable[[], Outcome]) -> Outcome:
-        """Try again once or twice where a connection breaks: the SDK repeats no write, but a domain can be repeated."""
-        for _ in range(_REPEATS):
-            with suppress(ServiceRequestError, ServiceResponseError):
-                return bring_in()
-        return bring_in()
+    def _decide(self, proposal: Proposal, entry: Entry, policy: Policy) -> Planned:
+        desk, row = self.desk, entry.row
+        customer = self.customer
+        same = isinstance(row, Row) and row.policy == policy and proposal.note in (None, row.note)
+        if same and customer in (None, entry.customer) and entry.recorded:
+            return as_it_is(desk, entry)
+        if row is not None and not same and not self.update:
+            message = "it is here already with another policy or note"
+            return Refused(entry.domain, (Reason("row_exists", message, "--update changes it"),))
+        if not same and (reasons := edit_reasons(desk, entry, policy)):
+            return Refused(entry.domain, tuple(reasons))
+        id_, said = self._id(entry, policy)
+        return planned(desk, entry, policy, why=WHY, note=proposal.note, customer=customer, id_=id_, reasons=said)
 
-    def _bring_in(self, domain: str, proposal: Proposal, *, dry_run: bool) -> Outcome:
-        entry = read_entry(self.store, domain, brief=True)
-        policy = self._policy(proposal, entry)
-        row = entry.row
-        if isinstance(row, Row) and row.policy == policy and proposal.note in (None, row.note):
-            if entry.recorded or dry_run:
-                return Outcome("unchanged")
-            # An import that ended between its two writes, or a hand edit: the revision is still to come.
-            policy_id, lines = self._id(proposal, entry, policy)
-            self.store.history.record(row, self.store.policies, by=operator(), note=_NOTE, policy_id=policy_id)
-            return Outcome("unchanged", tuple(lines))
-        if row is not None and not self.update:
-            raise CommandError(f"{domain} is here already with another policy or note: --update changes it.")
-        refuse(self.store, entry, policy, self.lookup.mx_hosts)
-        refusing, others = findings_of(entry, policy)
-        if refusing:
-            reasons = (f"{proposal.place}: {domain}: {f.message} ({f.code}): {f.remedy}" for f in refusing)
-            return Outcome("refused", tuple(reasons))
-        lines = [
-            f"{proposal.place}: {domain}: {f.severity}: {f.message} ({f.code})" for f in others if f.severity != "info"
-        ]
-        policy_id, said = self._id(proposal, entry, policy)
-        if not dry_run:
-            write(self.store, entry, policy, note=_NOTE, row_note=proposal.note, policy_id=policy_id)
-        return Outcome("added" if row is None else "changed", (*lines, *said))
-
-    def _id(self, proposal: Proposal, entry: Entry, policy: Policy) -> tuple[str | None, list[str]]:
+    def _id(self, entry: Entry, policy: Policy) -> tuple[str | None, tuple[Reason, ...]]:
         """The id that DNS shows for this text, where it is to be kept, and what people are told of it."""
-        if not self.keep_ids or (entry.revisions and entry.revisions[-1].text == policy.text):
-            return None, []
-        kept = self.lookup.id_of(entry.domain, policy)
-        return kept.id, [f"{proposal.place}: {entry.domain}: {kept.reason}"]
+        if not self.keep_ids or (entry.newest and entry.newest.text == policy.text):
+            return None, ()
+        kept = self.desk.world.id_of(entry.domain, policy)
+        return kept.id, (Reason("id", kept.reason),)
 
     def _policy(self, proposal: Proposal, entry: Entry) -> Policy:
-        """The policy that is meant: what the source leaves out is the row's, or as for `add`. Raises CommandError."""
+        """The policy that is meant: what the source leaves out is the row's, or as for `add`.
+
+        Raises NoPatterns, and ValidationError where there is none.
+        """
         kept = entry.row.policy if isinstance(entry.row, Row) else None
         mode = proposal.mode or (kept.mode if kept else DEFAULT_MODE)
         max_age = proposal.max_age
@@ -107,7 +85,7 @@ class Importer:
         if mx is None and kept:
             mx = kept.mx
         elif mx is None and self.mx_from_dns:
-            mx = self.lookup.patterns(entry.domain)
+            mx = self.desk.world.patterns(entry.domain)
         elif mx is None and mode != "none":
-            raise CommandError(f"{entry.domain} has no patterns: fill the column mx, or give --mx-from-dns.")
-        return make_policy(mode, mx or (), max_age)
+            raise NoPatterns("it has no patterns: fill the column mx, or give --mx-from-dns")
+        return Policy(mode=mode, mx=mx or (), max_age=max_age)

@@ -1,10 +1,14 @@
-"""The files of a static site that serves the policy of one domain, as each host of static sites wants them."""
+"""Static sites that serve the policy of one domain: their files, as each host of static sites wants them, and writing
+them.
+"""
 
 import json
+from pathlib import Path
 from typing import Literal
 
+from policy_store.exchange.targets import whole
 from policy_store.names import policy_host
-from policy_store.policy import Policy
+from policy_store.policy import Policy, PolicySyntaxError
 
 type SiteHost = Literal["static-web-apps", "github-pages"]
 
@@ -61,3 +65,49 @@ def site_files(domain: str, policy: Policy, host: SiteHost) -> dict[str, str]:
         files[".nojekyll"] = ""  # Jekyll leaves out folders that begin with a dot
         files[CNAME] = f"{policy_host(domain)}\n"
     return files | {f"{home}{POLICY_PATH}": policy.text}
+
+
+class SiteRefused(Exception):
+    """A site is not written; the message says why and what to do."""
+
+
+def write_site(folder: Path, domain: str, policy: Policy, host: SiteHost) -> list[str]:
+    """Write the files that are missing, and a new policy text over an old one; what was done, a sentence for each file.
+
+    Raises SiteRefused, before anything is written, where the folder serves something else, and OSError.
+    """
+    files = site_files(domain, policy, host)
+    there = {path: _content(folder / path) for path in files}
+    for path, content in there.items():
+        _refuse_foreign(folder / path, content, files[path])
+    lines = []
+    for path, content in there.items():
+        if content is None or (path.endswith(POLICY_PATH) and content != files[path].encode()):
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            with whole(folder / path) as file:
+                file.write(files[path])
+            lines.append(f"{folder / path} is written")
+        elif content != files[path].encode():
+            lines.append(f"{folder / path} is kept, though it differs: to have it written, remove it")
+    return lines
+
+
+def _content(path: Path) -> bytes | None:
+    """What the file holds; None where there is none. Raises OSError."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def _refuse_foreign(path: Path, content: bytes | None, wanted: str) -> None:
+    """Raise SiteRefused where the folder is the site of another domain, or its policy text is not a policy."""
+    if content is None:
+        return
+    if path.name == CNAME and content.strip().lower() != wanted.strip().encode():
+        raise SiteRefused(f"{path} names another host than {wanted.strip()}: write to another folder")
+    if path.match(POLICY_PATH):
+        try:
+            Policy.parse(content)
+        except PolicySyntaxError as error:
+            raise SiteRefused(f"{path} holds no policy and was left unchanged: move it away") from error

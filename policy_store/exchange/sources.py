@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from policy_store.cli.command import CommandError
 from policy_store.names import InvalidName, quoted, read_name
 from policy_store.policy import LARGEST_TEXT, Mode, Policy, PolicySyntaxError
 from policy_store.tables.row import ColumnProblem, read_max_age, read_mode, read_mx
@@ -39,6 +38,10 @@ _WELL_KNOWN = ".well-known"
 _SITE_ROOT = "home"  # where Microsoft's guide to Azure Static Web Apps and `mta-sts site` put .well-known
 
 
+class SourceError(ValueError):
+    """A source cannot be read at all; the message says why and what to do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Proposal:
     """What one place of a source says of one domain; None is said of a field where the source is silent.
@@ -58,7 +61,7 @@ class Proposal:
 def proposals(source: Path) -> Iterator[Proposal]:
     """What `source` says, in its order. A folder holds policy texts, `.json` an array of objects, else it is CSV.
 
-    Raises CommandError where nothing can be read at all.
+    Raises SourceError where nothing can be read at all.
     """
     try:
         if source.is_dir():
@@ -68,11 +71,11 @@ def proposals(source: Path) -> Iterator[Proposal]:
         else:
             yield from _lines(source)
     except OSError as error:
-        raise CommandError(f"{source} cannot be read: {error.strerror}.") from error
+        raise SourceError(f"{source} cannot be read: {error.strerror}") from error
     except UnicodeError as error:
-        raise CommandError(f"{source} is not UTF-8 or UTF-16 text: save it as UTF-8 (in Excel 'CSV UTF-8').") from error
+        raise SourceError(f"{source} is not UTF-8 or UTF-16 text: save it as UTF-8 (in Excel 'CSV UTF-8')") from error
     except csv.Error as error:
-        raise CommandError(f"{source} is not CSV: {error}.") from error
+        raise SourceError(f"{source} is not CSV: {error}") from error
 
 
 def _open(source: Path) -> TextIO:
@@ -121,11 +124,11 @@ def _columns(source: Path, header: Sequence[str]) -> dict[str, int]:
     for at, name in enumerate(header):
         column = _COLUMNS.get(_PUNCTUATION.sub("", name).lower())
         if column in columns:
-            raise CommandError(f"{source} has two columns for {column}, {header[columns[column]]} and {name}.")
+            raise SourceError(f"{source} has two columns for {column}, {header[columns[column]]} and {name}")
         if column:
             columns[column] = at
     if "domain" not in columns:
-        raise CommandError(
+        raise SourceError(
             f"{source} has no column with the domain: its header is to name one domain, and where they are known "
             "mode, mx, max_age and note."
         )
@@ -139,20 +142,20 @@ def _objects(source: Path) -> Iterator[Proposal]:
     line, counted = 1, 0
     at = _after(space, text, 0)
     if text[at : at + 1] != "[":
-        raise CommandError(f"{source} is not a JSON array of objects with at least a domain.")
+        raise SourceError(f"{source} is not a JSON array of objects with at least a domain")
     at = _after(space, text, at + 1)
     while text[at : at + 1] not in ("]", ""):
         line, counted = line + text.count("\n", counted, at), at
         try:
             item, at = decoder.raw_decode(text, at)
         except json.JSONDecodeError as error:
-            raise CommandError(f"{source} is not JSON: line {error.lineno}: {error.msg}.") from error
+            raise SourceError(f"{source} is not JSON: line {error.lineno}: {error.msg}") from error
         yield _object(f"line {line}", item)
         at = _after(space, text, at)
         if text[at : at + 1] == ",":
             at = _after(space, text, at + 1)
     if text[at : at + 1] != "]" or text[at + 1 :].strip():
-        raise CommandError(f"{source} is not JSON: the array does not end with ] and nothing after it.")
+        raise SourceError(f"{source} is not JSON: the array does not end with ] and nothing after it")
 
 
 def _after(space: re.Pattern[str], text: str, at: int) -> int:

@@ -8,17 +8,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, TextIO
 
-from policy_store.cli.command import CommandError
 from policy_store.exchange.sources import FIELDS
 from policy_store.tables.row import Row
 
 type Target = Literal["csv", "json", "texts"]
 
 
+class TargetError(ValueError):
+    """Policies cannot be written there; the message says why and what to do."""
+
+
 def target_of(path: Path, to: Target | None) -> Target:
-    """What to write to `path`: what `to` says, else what its name does. Raises CommandError."""
+    """What to write to `path`: what `to` says, else what its name does. Raises TargetError."""
     if to == "texts" and str(path) == "-":
-        raise CommandError("Texts go into a folder: name one in place of -.")
+        raise TargetError("Texts go into a folder: name one in place of -")
     if to:
         return to
     match path.suffix.lower():
@@ -28,18 +31,18 @@ def target_of(path: Path, to: Target | None) -> Target:
             return "json"
         case "" if str(path) != "-":
             return "texts"
-    raise CommandError(f"What to write to {path}? Give --to csv, --to json or --to texts.")
+    raise TargetError(f"What to write to {path}? Give --to csv, --to json or --to texts")
 
 
 def write_policies(path: Path, target: Target, rows: Iterable[Row]) -> int:
-    """Write the policies and return how many; a file appears only when it is whole. Raises CommandError."""
+    """Write the policies and return how many; a file appears only when it is whole. Raises TargetError."""
     try:
         if target == "texts":
             return _write_texts(path, rows)
         with whole(path) as file:
             return _write_csv(file, rows) if target == "csv" else _write_json(file, rows)
     except OSError as error:
-        raise CommandError(f"{path} cannot be written: {error.strerror}.") from error
+        raise TargetError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _write_csv(file: TextIO, rows: Iterable[Row]) -> int:
@@ -65,7 +68,7 @@ def _write_json(file: TextIO, rows: Iterable[Row]) -> int:
 def _write_texts(folder: Path, rows: Iterable[Row]) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):
-        raise CommandError(f"{folder} is not empty, and what is left in it would count: name a new folder.")
+        raise TargetError(f"{folder} is not empty, and what is left in it would count: name a new folder")
     count = 0
     for row in rows:
         (folder / f"{row.domain}.txt").write_bytes(row.policy.text.encode("ascii"))

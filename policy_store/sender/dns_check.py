@@ -1,4 +1,4 @@
-"""What `dns --check` asks of the world: the TXT record of each domain and the text that its policy host serves."""
+"""What `dns check` asks of the world: the TXT record of each domain and the text that its policy host serves."""
 
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
@@ -7,8 +7,6 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from policy_store.changes.write import shown_due, with_row
-from policy_store.cli import command
 from policy_store.dns_records import StsRecord
 from policy_store.life import served_everywhere
 from policy_store.pool import concurrently
@@ -19,12 +17,13 @@ from policy_store.sender.policy_host import ask_policy_host, next_step, why_no_t
 from policy_store.sender.published import DnsWord, ServedWord, compare, served_word, with_served
 from policy_store.tables.entry import Entry
 from policy_store.tables.history import Revision
+from policy_store.times import shown_due
 
 _AT_ONCE = 50  # domains, each with a few questions to DNS and one connection
 
 
 class DnsCheck(BaseModel):
-    """What `dns --check` says of a domain."""
+    """What `dns check` says of a domain."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -44,6 +43,7 @@ class DnsChecker:
 
     network: Network
     fresh_seconds: float
+    now: datetime
 
     def check_all(self, entries: Iterable[Entry]) -> Iterator[DnsCheck]:
         """What is to be said of each domain, in the order of `entries`, which are fetched a little ahead."""
@@ -51,7 +51,7 @@ class DnsChecker:
 
     async def check(self, entry: Entry) -> DnsCheck:
         """What is to be said of one domain."""
-        revisions = with_row(entry)
+        revisions = entry.known
         by_hand = revisions != entry.revisions
         if by_hand:  # it has no id before it is recorded
             revisions = (*entry.revisions, replace(revisions[-1], id=""))
@@ -65,7 +65,7 @@ class DnsChecker:
         details = [status.detail] if status.detail else []
         if status.word not in ("right", "not served", "lookup failed") and revisions and not by_hand:
             due = served_everywhere(revisions[-1], self.fresh_seconds)
-            when = f" from {shown_due(due)} on" if command.now() < due else ""
+            when = f" from {shown_due(due)} on" if self.now < due else ""
             details.append(f"publish '{StsRecord(revisions[-1].id).text}'{when}")
         if by_hand:
             details.append("the row was changed by hand and has no id yet: run 'mta-sts audit'")

@@ -10,7 +10,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from policy_store.cli.command import PROBLEM, CommandError
 from policy_store.dns_records import RecordSyntaxError, StsRecord, propose_patterns, sts_records
 from policy_store.names import InvalidName, policy_host, quoted
 from policy_store.policy import Policy, PolicySyntaxError
@@ -19,13 +18,13 @@ from policy_store.tables.history import Revision
 
 if TYPE_CHECKING:
     from policy_store.sender.dns import Resolver
+    from policy_store.sender.facts import Facts
     from policy_store.sender.network import Network
-    from policy_store.sender.verdict import Word
 
 HTTPS_PORT = 443
 
 _DNS_PORT = 53
-_DNS_SECONDS = 5.0
+DNS_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +35,17 @@ class KeptId:
     reason: str
 
 
+class NoPatterns(ValueError):
+    """No patterns can be proposed for a domain; the message says why and what to do."""
+
+
 class Lookup:
-    """Asks the DNS server that `--resolver` names, else the system's. Raises CommandError for what is no address.
+    """Asks the DNS server that `resolver` names, else the system's. Raises ValueError for what is not an address.
 
     dnspython is imported by the first question, since most commands ask none.
     """
 
-    def __init__(self, resolver: str = "", timeout: float = _DNS_SECONDS, *, allow_private: bool = False) -> None:
+    def __init__(self, resolver: str = "", timeout: float = DNS_SECONDS, *, allow_private: bool = False) -> None:
         self._timeout = timeout
         self._allow_private = allow_private
         self._address: str | None = None
@@ -67,36 +70,33 @@ class Lookup:
             return None
 
     def patterns(self, domain: str) -> tuple[str, ...]:
-        """The patterns to propose for the MX hosts of the domain. Raises CommandError where there is none."""
+        """The patterns to propose for the MX hosts of the domain. Raises NoPatterns."""
         from policy_store.sender.dns import LookupFailed
 
         try:
             records = _answer(self.resolver.mx(domain))
             patterns = propose_patterns(record.host for record in records.hosts)
         except LookupFailed as error:
-            raise CommandError(
-                f"The MX records of {domain} cannot be looked up: {error}; try again, or give the patterns.", PROBLEM
-            ) from error
+            raise NoPatterns(f"the MX records cannot be looked up: {error}; try again, or give the patterns") from error
         except InvalidName as error:
-            raise CommandError(f"The MX records of {domain} name no host: {error}.", PROBLEM) from error
+            raise NoPatterns(f"the MX records name no host: {error}") from error
         if not patterns:
             why = "says that it takes no mail" if records.null else "has no MX record"
-            raise CommandError(f"{domain} {why}: set its MX records first, or give the patterns.", PROBLEM)
+            raise NoPatterns(f"it {why}: set its MX records first, or give the patterns")
         return patterns
 
     def status(self, domain: str, revisions: Sequence[Revision]) -> DnsWord:
         """How the TXT record of the domain stands to its revisions."""
         return compare(self._txt(domain), revisions).word
 
-    def if_enforced(self, domain: str) -> "Word":
-        """What would become of a message to the domain if its policy were enforced, as a sending server finds out."""
+    def facts(self, domain: str) -> "Facts":
+        """All that a sending server would find out about the domain."""
         from policy_store.sender.gather import gather
-        from policy_store.sender.verdict import judge
 
-        return judge(_answer(gather(domain, self.network()))).if_enforced
+        return _answer(gather(domain, self._network()))
 
-    def network(self) -> "Network":
-        """How to ask the policy hosts and MX hosts: with the limits of `check`, on one event loop."""
+    def _network(self) -> "Network":
+        """How to ask the policy hosts and MX hosts, with the limits of `check`; for one event loop."""
         from policy_store.sender.network import Network
 
         return Network(
@@ -110,7 +110,7 @@ class Lookup:
     def id_of(self, domain: str, policy: Policy) -> KeptId:
         """The id that DNS shows, where it stands for this very policy: the one that the policy host serves now.
 
-        A host that serves nothing leaves it to whoever asks for this. A new id is to be had in all other cases.
+        If the host serves nothing, the id is kept unchecked. In every other case the domain gets a new id.
         """
         state = self._txt(domain)
         if state.error is not None:
@@ -138,7 +138,7 @@ class Lookup:
         from policy_store.sender.policy_host import FetchFailed, fetch_policy
 
         try:
-            return _answer(fetch_policy(domain, self.network()))
+            return _answer(fetch_policy(domain, self._network()))
         except FetchFailed as error:
             return str(error)
 
@@ -160,13 +160,13 @@ def _answer[T](question: Coroutine[Any, Any, T]) -> T:
 
 
 def _server(text: str) -> tuple[str, int]:
-    """The address and port in `ADDRESS[:PORT]`, an IPv6 address with a port in brackets. Raises CommandError."""
+    """The address and port in `ADDRESS[:PORT]`, an IPv6 address with a port in brackets. Raises ValueError."""
     try:
         bare = text.count(":") > 1 and not text.startswith("[")
         parts = urlsplit(f"//[{text}]" if bare else f"//{text}")
         address, port = str(ipaddress.ip_address(parts.hostname or "")), parts.port or _DNS_PORT
     except ValueError as error:
-        raise CommandError(
-            f"--resolver {quoted(text)} is not ADDRESS[:PORT]: write the server's IP address, as 127.0.0.1:5353."
+        raise ValueError(
+            f"--resolver {quoted(text)} is not ADDRESS[:PORT]: write the server's IP address, as 127.0.0.1:5353"
         ) from error
     return address, port

@@ -48,7 +48,8 @@ def published_word(facts: Facts) -> Published:
 def ends_soon(session: TlsSession, now: datetime) -> str:
     """When the certificate ends, where that is soon: within a third of its life, and within 14 days; else empty."""
     left = session.not_after - now
-    if left >= min(_SOON, (session.not_after - session.not_before) / 3):
+    life = session.not_after - (session.not_before or now)
+    if left >= (_SOON if session.not_before is None else min(_SOON, life / 3)):
         return ""
     rest = f"{left.days} d" if left.days else f"{left.seconds // 3600} h"
     return f"ends on {session.not_after:%Y-%m-%d}, in {rest}"

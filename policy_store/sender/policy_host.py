@@ -66,7 +66,7 @@ def next_step(domain: str, host: PolicyHost) -> str:
     if host.lookup_error is not None:
         return "try again, or ask the DNS host"
     if not host.answers:
-        return "correct its CNAME" if host.cname else "publish its CNAME to the app, which 'mta-sts dns' prints"
+        return "correct its CNAME" if host.cname else "publish its CNAME to the app, which 'mta-sts dns show' prints"
     if problem in ("https_certificate_name", "https_no_certificate", "https_tls", "https_status"):
         return f"finish 'mta-sts bind {domain}'"
     return f"'mta-sts check {domain}' says more"

@@ -117,6 +117,17 @@ def why_not_checked(mx: MxFacts) -> str:
     return f"{mx.results[0].detail}, as where port 25 is blocked"
 
 
+def not_checked(facts: Facts) -> tuple[str, ...]:
+    """What could not be looked at from here, each with the reason and the way out; empty where everything was."""
+    reasons = []
+    if facts.txt.error is not None:
+        reasons.append(f"the TXT record was not checked: {facts.txt.error}")
+    if facts.mx_records is None:
+        reasons.append(f"the MX hosts were not checked: {facts.mx_error}")
+    hosts = ((mx.host, why_not_checked(mx)) for mx in facts.mx)
+    return (*reasons, *(f"{host} was not checked: {why}" for host, why in hosts if why))
+
+
 def _mail_hosts(facts: Facts) -> MailHosts:
     passes = [delivery_of(mx).passes for mx in facts.mx]
     passing, failing, unknown = (passes.count(word) for word in (True, False, None))

@@ -44,13 +44,13 @@ class TlsFailure:
 
 @dataclass(frozen=True, slots=True)
 class TlsSession:
-    """What a handshake shows whose certificate passes: the TLS version, and from when until when the certificate is
+    """What a handshake shows whose certificate passes: the TLS version, and until when and from when the certificate is
     valid (UTC). `underscore` tells that a wildcard stands for a label with an underscore, which some senders refuse.
     """
 
     version: str
-    not_before: datetime
     not_after: datetime
+    not_before: datetime | None = None
     underscore: bool = False
 
 
@@ -96,8 +96,8 @@ def session_of(connection: ssl.SSLObject, host: str) -> TlsSession:
     strictly = any(covers(name, host) for name in names)
     session = TlsSession(
         connection.version() or "unknown",
-        _time(certificate, "notBefore"),
         _time(certificate, "notAfter"),
+        _time(certificate, "notBefore"),
         underscore=not strictly,
     )
     if strictly or any(covers(name, host, underscore=True) for name in names):

@@ -1,22 +1,25 @@
 """The table `policyhistory`: one row per revision of a policy's text, added once and never changed.
 
 PartitionKey is the domain, RowKey the time of the row version that the revision records. Every recorder computes the
-same key from the same row, so recording is idempotent however many do it at once. The RowKey is also the id for DNS,
-unless an import took over the id that DNS showed for the same text.
+same revision from the same row, so recording is idempotent however many do it at once. The RowKey is also the id for
+DNS, unless an import took over the id that DNS showed for the same text.
 """
 
 import logging
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Self
 
 from azure.core.exceptions import ResourceExistsError
 from azure.data.tables import TableClient
 
 from policy_store.names import quoted
-from policy_store.policy import Policy
+from policy_store.policy import Policy, PolicySyntaxError
+from policy_store.tables.intent import Intent
 from policy_store.tables.policies import PolicyTable, entities_after, entity_exists
 from policy_store.tables.row import InvalidRow, Row
 
@@ -46,7 +49,7 @@ class Revision:
     @property
     def policy(self) -> Policy:
         """The policy that the text holds. Raises PolicySyntaxError, since a table cell may hold anything."""
-        return Policy.parse(self.text)
+        return _policy_of(self.text)
 
     @property
     def since(self) -> datetime:
@@ -67,6 +70,31 @@ class Revision:
         if not isinstance(text, str):
             raise InvalidRevision(f"revision {key} of {quoted(domain)}: the text is missing")
         return cls(domain, key, id_, text, str(entity.get("by", "")), str(entity.get("note", "")))
+
+
+def newest_readable(revisions: Sequence[Revision]) -> tuple[Revision, Policy] | None:
+    """The newest of the revisions, the oldest first, whose text is a policy, with that policy; None where there is
+    none.
+
+    It is in force while the row is invalid.
+    """
+    return next(_readable(reversed(revisions)), None)
+
+
+def readable(revisions: Iterable[Revision]) -> list[tuple[Revision, Policy]]:
+    """The revisions with their policies, without those whose text is not a policy: no worker served them."""
+    return list(_readable(revisions))
+
+
+def _readable(revisions: Iterable[Revision]) -> Iterator[tuple[Revision, Policy]]:
+    for revision in revisions:
+        with suppress(PolicySyntaxError):
+            yield revision, revision.policy
+
+
+@lru_cache(maxsize=1024)
+def _policy_of(text: str) -> Policy:
+    return Policy.parse(text)
 
 
 def key_of(time: datetime) -> str:
@@ -107,25 +135,39 @@ class History:
     ) -> Revision:
         """The revision that stands for `row`, added if it was not there.
 
-        A text equal to the newest revision's is no new revision. Where another text holds the row's second already, the
-        second after the newest revision is taken, but only while `policies` still holds this version of the row: one
-        that was changed within the same second leaves no revision, and the newest is returned. `policy_id` is
-        for an import that keeps the id which DNS shows (1 to 32 letters and digits).
+        Whoever records a row, the revision is the same: who, why and the id to keep come from the row's own `change`
+        cell where that belongs to this very text, and from `by`, `note` and `policy_id` (1 to 32 letters and digits)
+        where it does not. An id that another revision of the domain has is never given again. A text equal to the
+        newest revision's is no new revision.
+
+        If another text is recorded for that second or a later one, the revision gets the first free second after the
+        newest. If the row has changed again meanwhile, it is an old version: it is recorded at its own second, or not
+        at all where that is taken, and then the newest revision is returned.
         """
         key, text = key_of(row.modified), row.policy.text
         while True:
             revisions = self.revisions(row.domain)
-            if revisions and revisions[-1].text == text:
-                return revisions[-1]
-            until = [revision for revision in revisions if revision.key <= key]
+            newest = revisions[-1] if revisions else None
+            if newest and newest.text == text:
+                return newest
             free = key
-            if until and until[-1].key == key:
-                if not _in_force(row, policies):
-                    return until[-1] if until[-1].text == text else revisions[-1]
-                free = _next(revisions[-1].key)
-            elif until and until[-1].text == text:
-                return until[-1]  # an old version of the row, recorded late
-            revision = Revision(row.domain, free, policy_id or free, text, by, note)
+            if newest and newest.key >= key:
+                if _in_force(row, policies):
+                    free = _next(newest.key)
+                else:
+                    until = [revision for revision in revisions if revision.key <= key]
+                    if until and until[-1].text == text:
+                        return until[-1]
+                    if until and until[-1].key == key:
+                        return newest
+            ids = {revision.id for revision in revisions}
+            while free in ids:
+                free = _next(free)
+            intent = row.intent
+            if intent is None or not intent.belongs_to(text, newest.key if newest else ""):
+                intent = Intent(by, note, policy_id)
+            id_ = intent.id if intent.id and _ID.fullmatch(intent.id) and intent.id not in ids else free
+            revision = Revision(row.domain, free, id_, text, intent.by, intent.why)
             if self._add(revision, row.policy):
                 return revision
             if all(other.key != free for other in self.revisions(row.domain)):

@@ -1,6 +1,7 @@
 """The table `policies`: one row per policy domain. Reads are point reads or pages, writes conditional on the ETag."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC
 from typing import Any
 
 from azure.core import MatchConditions
@@ -9,6 +10,7 @@ from azure.data.tables import TableClient, TableEntity, TableErrorCode, UpdateMo
 
 from policy_store.names import host_name
 from policy_store.policy import Policy
+from policy_store.tables.intent import Intent
 from policy_store.tables.row import ROW_KEY, InvalidRow, Row
 
 TABLE = "policies"
@@ -19,7 +21,15 @@ class RowExists(Exception):
 
 
 class RowChanged(Exception):
-    """Somebody changed or removed the row since it was read, or right after it was written: read it again."""
+    """Somebody changed or removed the row since it was read, and nothing was overwritten: read it again."""
+
+
+class Overtaken(Exception):
+    """The row was written, and somebody replaced its text right after; `row` is the version that was written."""
+
+    def __init__(self, row: Row) -> None:
+        super().__init__(f"the row of {row.domain} was written, but somebody else changed it right after")
+        self.row = row
 
 
 class PolicyTable:
@@ -53,30 +63,48 @@ class PolicyTable:
             except InvalidRow as invalid:
                 yield invalid
 
-    def add(self, domain: str, policy: Policy, note: str = "") -> Row:
-        """Write the first row of `domain`. Raises InvalidName, RowExists, RowChanged."""
+    def add(
+        self, domain: str, policy: Policy, note: str = "", *, customer: str = "", intent: Intent | None = None
+    ) -> Row:
+        """Write the first row of `domain`. Raises InvalidName, RowExists, Overtaken."""
+        cells = _entity(domain, policy, note, customer, intent)
         try:
-            written = self._client.create_entity(_entity(domain, policy, note))
+            written = self._client.create_entity(cells)
         except ResourceExistsError as error:
             if not entity_exists(error):
                 raise
+            if (own := self._own(domain, policy, intent)) is not None:
+                return own
             raise RowExists(f"{domain} has a row already: edit that one") from error
-        return self._written(domain, str(written["etag"]))
+        return self._written(domain, policy, note, customer, intent, written)
 
     def replace(
-        self, domain: str, etag: str, policy: Policy, note: str = "", others: Mapping[str, Any] | None = None
+        self,
+        domain: str,
+        etag: str,
+        policy: Policy,
+        note: str = "",
+        others: Mapping[str, Any] | None = None,
+        *,
+        customer: str = "",
+        intent: Intent | None = None,
     ) -> Row:
-        """Write the row anew, with the cells of `others`, if its version is still `etag`. Raises RowChanged."""
+        """Write the row anew, with the cells of `others`, if its version is still `etag`.
+
+        Raises RowChanged, Overtaken.
+        """
         try:
             written = self._client.update_entity(
-                {**(others or {}), **_entity(domain, policy, note)},
+                {**(others or {}), **_entity(domain, policy, note, customer, intent)},
                 mode=UpdateMode.REPLACE,
                 etag=etag,
                 match_condition=MatchConditions.IfNotModified,
             )
         except (ResourceModifiedError, ResourceNotFoundError) as error:
+            if (own := self._own(domain, policy, intent)) is not None:
+                return own
             raise _changed(domain, error) from error
-        return self._written(domain, str(written["etag"]))
+        return self._written(domain, policy, note, customer, intent, written)
 
     def delete(self, domain: str, etag: str) -> None:
         """Delete the row of `domain` if its version is still `etag`; one that is gone is fine. Raises RowChanged."""
@@ -87,12 +115,32 @@ class PolicyTable:
         except ResourceModifiedError as error:  # the SDK keeps "not found" to itself
             raise _changed(domain) from error
 
-    def _written(self, domain: str, etag: str) -> Row:
-        """The row just written, read back for its Timestamp, which no answer to a write holds."""
-        row = self.get(domain)
-        if row is None or row.etag != etag:
-            raise _changed(domain)
-        return row
+    def _own(self, domain: str, policy: Policy, intent: Intent | None) -> Row | None:
+        """The row, where a request wrote it whose answer was lost, so that its repetition was refused."""
+        row = self._found(domain) if intent else None
+        return row if row is not None and (row.policy, row.intent) == (policy, intent) else None
+
+    def _found(self, domain: str) -> Row | None:
+        try:
+            return self.get(domain)
+        except InvalidRow:
+            return None
+
+    def _written(
+        self,
+        domain: str,
+        policy: Policy,
+        note: str,
+        customer: str,
+        intent: Intent | None,
+        answer: Mapping[str, Any],
+    ) -> Row:
+        """The row just written, read back for its Timestamp, which no answer to a write holds. Raises Overtaken."""
+        row = self._found(domain)
+        if row is not None and row.policy == policy:
+            return row
+        etag, time = str(answer["etag"]), answer["date"].astimezone(UTC)
+        raise Overtaken(Row(domain, policy, note, etag, time, customer=customer, intent=intent))
 
 
 def entity_exists(error: ResourceExistsError) -> bool:
@@ -115,7 +163,7 @@ def entities_after(
     return iter(client.query_entities("PartitionKey gt @key", parameters={"key": partition_key}, select=select))
 
 
-def _entity(domain: str, policy: Policy, note: str) -> dict[str, Any]:
+def _entity(domain: str, policy: Policy, note: str, customer: str, intent: Intent | None) -> dict[str, Any]:
     entity: dict[str, Any] = {
         "PartitionKey": host_name(domain),
         "RowKey": ROW_KEY,
@@ -123,7 +171,8 @@ def _entity(domain: str, policy: Policy, note: str) -> dict[str, Any]:
         "mx": " ".join(policy.mx),
         "max_age": policy.max_age,
     }
-    return {**entity, "note": note} if note else entity
+    for_people = {"customer": customer, "note": note, "change": intent.cell if intent else ""}
+    return entity | {column: text for column, text in for_people.items() if text}
 
 
 def _changed(domain: str, error: Exception | None = None) -> Exception:

@@ -14,10 +14,12 @@ from azure.data.tables import EntityProperty, TableEntity
 
 from policy_store.names import InvalidName, host_name, quoted, read_name
 from policy_store.policy import LONGEST_MAX_AGE, MODES, Mode, Policy, pattern
+from policy_store.tables.intent import Intent
 
 ROW_KEY = "policy"
 
-_COLUMNS = {"mode": "mode", "mx": "mx", "maxage": "max_age", "note": "note"}
+# Spelt without letter case and underscores; the last three are for people and for recorders, and never served.
+_COLUMNS = {"mode": "mode", "mx": "mx", "maxage": "max_age", "customer": "customer", "note": "note", "change": "change"}
 _SEPARATORS = re.compile(r"[\s,;]+")
 _NUMBER = re.compile(r"[0-9]{1,10}")
 
@@ -38,8 +40,8 @@ class InvalidRow(ValueError):
     """A row that holds no policy; `problems` has every cell that is wrong.
 
     `domain` and `row_key` are the row's keys as stored, `etag` and `modified` (UTC) tell the version of the row.
-    For mending it, `readable` has what could be read of `mode`, `mx`, `max_age` and `note`, and `others` the cells of
-    unknown columns.
+    To repair it, `readable` has what could be read of `mode`, `mx`, `max_age`, `customer` and `note`, and `others` the
+    cells of unknown columns.
     """
 
     def __init__(
@@ -65,7 +67,8 @@ class InvalidRow(ValueError):
 @dataclass(frozen=True, slots=True)
 class Row:
     """A valid row: the policy of `domain`, the note for people, the version (`etag`, `modified` in UTC), the cells of
-    unknown columns, which edits keep, and columns that repeat another in a second spelling.
+    unknown columns, which edits keep, columns that repeat another in a second spelling, the customer, and what a
+    command says of its change (see `tables.intent`).
     """
 
     domain: str
@@ -75,6 +78,8 @@ class Row:
     modified: datetime
     others: Mapping[str, Any] = field(default_factory=dict)
     spelt_twice: tuple[str, ...] = ()
+    customer: str = ""
+    intent: Intent | None = None
 
     @classmethod
     def read(cls, entity: TableEntity) -> Self:
@@ -86,15 +91,20 @@ class Row:
         max_age = read_max_age(cells.get("max_age"), problems)
         domain, row_key = str(entity["PartitionKey"]), str(entity["RowKey"])
         etag, modified = str(entity.metadata["etag"]), _utc(entity.metadata["timestamp"])
-        note = cells.get("note", ("note", ""))[1]
-        note = "" if note is None else str(note)
+        note, customer = _text(cells.get("note")), _text(cells.get("customer"))
         if problems:
             wrong = {_COLUMNS.get(problem.column.lower().replace("_", "")) for problem in problems}
-            read = {"mode": mode, "mx": mx, "max_age": max_age, "note": note}
+            read = {"mode": mode, "mx": mx, "max_age": max_age, "customer": customer, "note": note}
             readable = {column: value for column, value in read.items() if column not in wrong}
             raise InvalidRow(domain, row_key, etag, modified, tuple(problems), readable, others)
         policy = Policy.model_validate({"mode": mode, "mx": mx, "max_age": max_age})
-        return cls(domain, policy, note, etag, modified, others, tuple(spelt_twice))
+        intent = Intent.read(cells.get("change", ("change", None))[1])
+        return cls(domain, policy, note, etag, modified, others, tuple(spelt_twice), customer, intent)
+
+
+def _text(cell: tuple[str, Any] | None) -> str:
+    """What a cell for people says, whatever its type."""
+    return "" if cell is None or cell[1] is None else str(cell[1])
 
 
 def split_patterns(text: str) -> list[str]:

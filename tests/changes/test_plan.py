@@ -9,7 +9,7 @@ from policy_store.changes.plan import plan
 from policy_store.tables.entry import Entry
 from policy_store.tables.row import ColumnProblem, InvalidRow, Row
 from tests.conftest import load_cases
-from tests.test_life import FRESH_SECONDS, read_policy, read_revision
+from tests.revisions import FRESH_SECONDS, read_policy, read_revision
 
 _THEN = datetime(2026, 1, 1, tzinfo=UTC)
 

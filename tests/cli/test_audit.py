@@ -9,8 +9,8 @@ import pytest
 from azure.data.tables import TableClient
 
 from dev.azurite import Azurite
-from policy_store.cli import command
-from policy_store.cli.command import Store
+from policy_store.cli import session
+from policy_store.tables.store import Store
 from tests.cli.conftest import Run
 
 _MTA_STS = Path(sys.executable).parent / "mta-sts"
@@ -31,7 +31,7 @@ def test_a_hand_edit_is_recorded_with_who_ran_the_audit(run: Run, store: Store, 
     assert done.exit_code == 0, done.output
     assert done.stdout == "1 domains: 1 recorded, 0 invalid, 0 that no request finds, 0 vanished\n"
     (revision,) = store.history.revisions("contoso.com")
-    assert (revision.by, revision.note) == (f"audit by {command.operator()}", "changed by hand")
+    assert (revision.by, revision.note) == (f"audit by {session.operator()}", "changed by hand")
 
 
 def test_what_a_person_has_to_mend_is_shown_in_80_columns(run: Run, rows: TableClient) -> None:

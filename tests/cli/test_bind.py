@@ -8,8 +8,9 @@ from typer.testing import CliRunner
 
 from policy_store.azure.binding import App, HostDns, binding, unbinding
 from policy_store.cli import app
-from policy_store.cli.command import DONE, PROBLEM, UNREACHABLE, WRONG_USE, Store
+from policy_store.cli.errors import DONE, PROBLEM, UNREACHABLE, WRONG_USE
 from policy_store.policy import Policy
+from policy_store.tables.store import Store
 from tests.cli.conftest import Run
 from tests.dns_server import DnsServer
 

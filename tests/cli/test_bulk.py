@@ -17,16 +17,17 @@ from azure.data.tables import TableClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policy_store.cli.command import Store
 from policy_store.exchange.sources import proposals
 from policy_store.exchange.targets import Target, write_policies
 from policy_store.policy import Policy
 from policy_store.tables.history import History, Revision
 from policy_store.tables.policies import PolicyTable
 from policy_store.tables.row import Row
+from policy_store.tables.store import Store
 from tests.cli.conftest import Run
 from tests.strategies import policies as any_policy
 
+_MTA_STS = Path(sys.executable).with_name("mta-sts")
 _IMPORTS = Path(__file__).parents[1] / "data" / "imports"
 
 
@@ -175,7 +176,7 @@ class TestExistingRows:
         source = file("new.csv", "domain,max_age\ncontoso.com,1209600\n")
         refused = run("import", source)
         assert refused.exit_code == 1
-        assert "line 2: contoso.com is here already" in refused.stderr
+        assert "line 2: contoso.com: it is here already" in refused.stderr
         assert "--update" in refused.stderr
         assert run("import", source, "--update").exit_code == 0
         row = _rows(store)["contoso.com"]
@@ -356,26 +357,61 @@ class TestExport:
             assert read.note == note
 
 
-def test_the_progress_bar_is_on_the_terminal_and_what_is_printed_in_the_file(store: Store) -> None:
-    store.policies.add("contoso.com", Policy(mode="testing", mx=("a.example",), max_age=604800))
+def _on_a_terminal(*words: str, stdout: int | None = None) -> tuple[str, bytes]:
+    """Run the command on a terminal, standard output too unless told: what came there, and what went to the pipe."""
     terminal, end = os.openpty()
     with os.fdopen(terminal, "rb", buffering=0) as seen:
-        done = subprocess.run(
-            [Path(sys.executable).parent / "mta-sts", "export", "-", "--to", "json"],
-            stdout=subprocess.PIPE,
-            stderr=end,
-            timeout=60,
-            check=True,
-            env={**os.environ, "TERM": "xterm"},
-        )
+        process = subprocess.Popen([_MTA_STS, *words], stdin=subprocess.DEVNULL, stdout=stdout or end, stderr=end)
         os.close(end)
-        bar = b""
+        came = b""
         with suppress(OSError):  # how a terminal without anybody at its other end closes
             while part := seen.read(4096):
-                bar += part
-    assert [policy["domain"] for policy in json.loads(done.stdout)] == ["contoso.com"]
-    assert b"exporting" in bar
-    assert b"contoso.com" not in bar
+                came += part
+        piped = process.communicate(timeout=60)[0] or b""
+    return came.decode(), piped
+
+
+def _screen(came: str) -> list[str]:
+    """The lines that a terminal shows, which goes back to the beginning of a line at each carriage return."""
+    lines = []
+    for line in came.replace("\r\n", "\n").split("\n"):
+        shown = ""
+        for part in line.split("\r"):
+            shown = part + shown[len(part) :]
+        lines.append(shown.rstrip())
+    return lines
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("import", "rows.csv", "--dry-run"),
+        ("edit", "--all", "--max-age", "1209600", "--dry-run"),
+        ("export", "-", "--to", "csv"),
+        ("dns", "--all", "--format", "zone"),
+        ("list",),
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_terminal_shows_what_a_pipe_gets_with_nothing_of_the_progress_left(
+    store: Store, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    for name in "ab":
+        store.policies.add(f"{name}.example", Policy(mode="testing", mx=(f"mx.{name}.example",), max_age=604800))
+    rows = ["domain,mode,mx,max_age", "c.example,testing,mx.c.example,604800", "d.example,testing,,604800"]
+    (tmp_path / "rows.csv").write_text("\n".join([*rows, "e.example,wrong,mx.e.example,604800", ""]))
+    piped = subprocess.run([_MTA_STS, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False).stdout
+    came, _ = _on_a_terminal(*words)
+    assert sorted(_screen(came)) == sorted(line.rstrip() for line in [*piped.decode().splitlines(), ""])
+
+
+def test_progress_is_on_the_terminal_and_what_is_printed_in_the_file(store: Store) -> None:
+    store.policies.add("contoso.com", Policy(mode="testing", mx=("a.example",), max_age=604800))
+    came, piped = _on_a_terminal("export", "-", "--to", "json", stdout=subprocess.PIPE)
+    assert [policy["domain"] for policy in json.loads(piped)] == ["contoso.com"]
+    assert "exporting 1" in came
+    assert "contoso.com" not in came
+    assert _screen(came) == [""]
 
 
 class TestAcceptedDomains:
@@ -386,5 +422,5 @@ class TestAcceptedDomains:
         assert done.exit_code == 1
         assert [line.split(": ")[0] for line in done.stderr.splitlines()] == ["line 4", "line 5"]
         assert "--mx-from-dns" in done.stderr
-        assert "line 3: contoso.onmicrosoft.com is left out" in done.stdout
+        assert "line 3: contoso.onmicrosoft.com: it is left out" in done.stdout
         assert _rows(store) == {}

@@ -15,10 +15,12 @@ import pytest
 from azure.data.tables import TableClient
 from typer.testing import CliRunner, Result
 
+from dev.azurite import ACCOUNT, ACCOUNT_KEY
 from dev.schema import FILE, schema
 from policy_store.cli import app
-from policy_store.cli.command import DONE, PROBLEM, UNREACHABLE, WRONG_USE, Store
+from policy_store.cli.errors import DONE, PROBLEM, UNREACHABLE, WRONG_USE
 from policy_store.policy import Policy
+from policy_store.tables.store import Store
 from tests.lab.name_server import NameServer
 from tests.lab.situation import MxHost, PolicyHost, Situation, Values
 from tests.lab.world import World
@@ -53,19 +55,14 @@ def options() -> Iterator[list[str]]:
 
 
 @pytest.fixture
-def check(options: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Check:
-    """Run the command in the lab, in a folder where nothing names a store: `check("good.example", input="...")`."""
-    for name in ("POLICY_STORE", "POLICY_STORE__tableServiceUri"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.chdir(tmp_path)
-    return _Runner(options, monkeypatch)
+def check(options: list[str]) -> Check:
+    """Run the command in the lab, without a store: `check("good.example", input="...")`."""
+    return _Runner(options)
 
 
 class _Runner:
-    def __init__(self, options: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, options: list[str]) -> None:
         self._options = options
-        for name, value in {"COLUMNS": "80", "TERM": "dumb", "NO_COLOR": "1"}.items():
-            monkeypatch.setenv(name, value)
 
     def __call__(self, *words: str, stdin: str = "") -> Result:
         return CliRunner().invoke(app, ["check", *words, *self._options], input=stdin, prog_name="mta-sts")
@@ -233,9 +230,10 @@ _OTHER_POLICY = Policy(mode="testing", mx=("mx.example.net",), max_age=604800)
 
 
 def _connection(store: Store) -> str:
-    connection = store.settings.connection_string
-    assert connection
-    return str(connection.get_secret_value() if hasattr(connection, "get_secret_value") else connection)
+    return (
+        f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={ACCOUNT_KEY};"
+        f"TableEndpoint=http://{store.name}/{ACCOUNT};"
+    )
 
 
 def _revisions(store: Store, *policies: Policy) -> list[str]:

@@ -15,12 +15,13 @@ import pytest
 import trustme
 from azure.data.tables import TableClient
 
-from policy_store.cli import command
-from policy_store.cli.command import DONE, PROBLEM, WRONG_USE, Store
+from policy_store.cli import session
+from policy_store.cli.errors import DONE, PROBLEM, WRONG_USE
 from policy_store.dns_records import StsRecord
 from policy_store.life import served_everywhere
 from policy_store.policy import Policy
 from policy_store.tables.history import Revision
+from policy_store.tables.store import Store
 from tests.cli.conftest import Run
 from tests.dns_server import DnsServer
 from tests.loopback import LoopbackServer
@@ -35,7 +36,7 @@ _OTHER = Policy(mode="enforce", mx=("mx.example.net",), max_age=604800)
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch) -> None:
     """An hour has passed, so that every worker serves what was written."""
-    monkeypatch.setattr(command, "now", lambda: datetime.now(UTC) + timedelta(hours=1))
+    monkeypatch.setattr(session, "now", lambda: datetime.now(UTC) + timedelta(hours=1))
 
 
 def add(store: Store, domain: str, *policies: Policy) -> list[Revision]:
@@ -55,9 +56,8 @@ def due(revision: Revision) -> str:
 class TestRecords:
     def test_json_has_every_record_with_the_time_from_which_it_may_be_published(self, run: Run, store: Store) -> None:
         _, newest = add(store, "contoso.com", _OLDER, _NEWEST)
-        result = run(
-            "dns", "contoso.com", "--app-host", "App.azurewebsites.net.", "--rua", "mailto:a@b.example", "--json"
-        )
+        options = ("--app-host", "App.azurewebsites.net.", "--rua", "mailto:a@b.example")
+        result = run("dns", "show", "contoso.com", *options, "--json")
         assert result.exit_code == DONE
         not_before = served_everywhere(newest, 60)
         assert json.loads(result.stdout) == [
@@ -79,7 +79,7 @@ class TestRecords:
 
     def test_the_table_fits_a_terminal(self, run: Run, store: Store, later: None) -> None:
         [revision] = add(store, "contoso.com", _NEWEST)
-        result = run("dns", "contoso.com")
+        result = run("dns", "show", "contoso.com")
         assert result.exit_code == DONE
         assert result.stdout.splitlines() == [
             "name                  type  value                         publish from",
@@ -91,20 +91,20 @@ class TestRecords:
 
     def test_the_table_says_from_when_an_id_may_be_published(self, run: Run, store: Store) -> None:
         [revision] = add(store, "contoso.com", _NEWEST)
-        shown = run("dns", "contoso.com", "--app-host", "app.example").stdout
+        shown = run("dns", "show", "contoso.com", "--app-host", "app.example").stdout
         assert due(revision) in " ".join(shown.split())
         assert max(map(len, shown.splitlines())) <= 80
 
     def test_the_app_host_may_be_a_setting(self, run: Run, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("POLICY_APP_HOST", "app.example")
         add(store, "contoso.com", _NEWEST)
-        assert '"value": "app.example"' in run("dns", "contoso.com", "--json").stdout
+        assert '"value": "app.example"' in run("dns", "show", "contoso.com", "--json").stdout
 
     def test_a_zone_file_of_all_domains_is_read_back(self, run: Run, store: Store, later: None) -> None:
         ids = {
             domain: add(store, domain, _OLDER, _NEWEST)[-1].id for domain in ("contoso.com", "xn--bcher-kva.example")
         }
-        text = run("dns", "--all", "--format", "zone", "--app-host", "app.example").stdout
+        text = run("dns", "show", "--all", "--format", "zone", "--app-host", "app.example").stdout
         zone = dns.zone.from_text(text, ".", check_origin=False, relativize=False)
         rdatas: Iterable[tuple[Any, int, Any]] = zone.iterate_rdatas()
         texts = {name.to_text(): rdata.strings for name, _, rdata in rdatas if rdata.rdtype == dns.rdatatype.TXT}
@@ -113,7 +113,7 @@ class TestRecords:
 
     def test_a_zone_file_says_what_must_wait_and_until_when(self, run: Run, store: Store) -> None:
         [revision] = add(store, "contoso.com", _NEWEST)
-        result = run("dns", "contoso.com", "--format", "zone")
+        result = run("dns", "show", "contoso.com", "--format", "zone")
         assert result.stdout.splitlines() == [
             f"; publish from {due(revision)} on, not before:",
             f'_mta-sts.contoso.com. 300 IN TXT "v=STSv1; id={revision.id};"',
@@ -125,36 +125,36 @@ class TestRecords:
     ) -> None:
         [revision] = add(store, "contoso.com", _NEWEST)
         clock = [revision.since]
-        monkeypatch.setattr(command, "now", lambda: clock[0])
+        monkeypatch.setattr(session, "now", lambda: clock[0])
         monkeypatch.setattr(time, "sleep", lambda seconds: clock.append(clock.pop() + timedelta(seconds=seconds)))
-        result = run("dns", "contoso.com", "--format", "zone", "--wait")
+        result = run("dns", "show", "contoso.com", "--format", "zone", "--wait")
         assert clock == [served_everywhere(revision, 60)]
         assert result.stdout == f'_mta-sts.contoso.com. 300 IN TXT "v=STSv1; id={revision.id};"\n'
-        assert result.stderr == ""
+        assert result.stderr.startswith(f"Waiting until {due(revision)}, 65 s: ")
 
     def test_az_commands_are_a_shell_script(self, run: Run, store: Store, later: None) -> None:
         [revision] = add(store, "mail.contoso.com", _NEWEST)
         words = "--format", "az", "--zone", "contoso.com", "--app-host", "app.example"
-        cname, txt = run("dns", "mail.contoso.com", *words, "-g", "my group").stdout.splitlines()
+        cname, txt = run("dns", "show", "mail.contoso.com", *words, "-g", "my group").stdout.splitlines()
         assert cname == (
             "az network dns record-set cname set-record -g 'my group' -z contoso.com -n mta-sts.mail --ttl 300 "
             "-c app.example"
         )
         assert shlex.split(txt)[-1] == f"v=STSv1; id={revision.id};"
-        assert '-g "$RESOURCE_GROUP" ' in run("dns", "mail.contoso.com", *words).stdout
+        assert '-g "$RESOURCE_GROUP" ' in run("dns", "show", "mail.contoso.com", *words).stdout
 
     def test_an_invalid_row_leaves_the_last_good_id(
         self, run: Run, store: Store, tables: tuple[TableClient, TableClient]
     ) -> None:
         [revision] = add(store, "contoso.com", _NEWEST)
         tables[0].upsert_entity({"PartitionKey": "contoso.com", "RowKey": "policy", "mode": "?"})
-        assert f"id={revision.id};" in run("dns", "contoso.com", "--json").stdout
+        assert f"id={revision.id};" in run("dns", "show", "contoso.com", "--json").stdout
 
 
 class TestDelegation:
     def test_the_providers_zone_has_the_ids_and_the_tenant_one_cname(self, run: Run, store: Store, later: None) -> None:
         revisions = {domain: add(store, domain, _OLDER) for domain in ("contoso.com", "fabrikam.com")}
-        words = "dns", "--all", "--delegate", "sts.provider.example", "--format", "zone"
+        words = "dns", "show", "--all", "--delegate", "sts.provider.example", "--format", "zone"
         before = run(*words).stdout.splitlines()
         row = store.policies.get("contoso.com")
         assert row
@@ -174,7 +174,7 @@ class TestDelegation:
 
     def test_json_tells_which_zone_a_record_belongs_in(self, run: Run, store: Store) -> None:
         [revision] = add(store, "contoso.com", _NEWEST)
-        items = json.loads(run("dns", "contoso.com", "--delegate", "sts.provider.example", "--json").stdout)
+        items = json.loads(run("dns", "show", "contoso.com", "--delegate", "sts.provider.example", "--json").stdout)
         target = "_mta-sts.contoso.com.sts.provider.example"
         assert [(item["zone"], item["name"], item["type"], item["value"]) for item in items] == [
             ("contoso.com", "_mta-sts.contoso.com", "CNAME", target),
@@ -183,7 +183,8 @@ class TestDelegation:
 
     def test_az_commands_for_the_tenants_zones_are_comments(self, run: Run, store: Store, later: None) -> None:
         add(store, "contoso.com", _NEWEST)
-        lines = run("dns", "contoso.com", "--delegate", "sts.provider.example", "--format", "az").stdout.splitlines()
+        words = ("dns", "show", "contoso.com", "--delegate", "sts.provider.example", "--format", "az")
+        lines = run(*words).stdout.splitlines()
         assert lines[0].startswith("# in the zone contoso.com: az network dns record-set cname set-record ")
         assert lines[1].startswith("az network dns record-set txt update ")
 
@@ -194,14 +195,14 @@ class TestProblems:
     ) -> None:
         [revision] = add(store, "contoso.com", _NEWEST)
         tables[0].update_entity({"PartitionKey": "contoso.com", "RowKey": "policy", "max_age": 86400})
-        result = run("dns", "contoso.com", "--json")
+        result = run("dns", "show", "contoso.com", "--json")
         assert result.exit_code == PROBLEM
         assert [item["value"] for item in json.loads(result.stdout)] == [f"v=STSv1; id={revision.id};"]
-        assert "run 'mta-sts audit', then this again" in result.stderr
+        assert "has no id yet: 'mta-sts audit' records it" in result.stderr
 
     def test_a_row_without_a_revision_has_no_id_yet(self, run: Run, store: Store) -> None:
         store.policies.add("contoso.com", _NEWEST)
-        result = run("dns", "contoso.com", "--json")
+        result = run("dns", "show", "contoso.com", "--json")
         assert (result.exit_code, json.loads(result.stdout)) == (PROBLEM, [])
         assert "has no id yet" in result.stderr
 
@@ -209,27 +210,27 @@ class TestProblems:
         self, run: Run, store: Store, tables: tuple[TableClient, TableClient]
     ) -> None:
         tables[0].create_entity({"PartitionKey": "contoso.com", "RowKey": "policy", "mode": "?"})
-        result = run("dns", "--all", "--json")
+        result = run("dns", "show", "--all", "--json")
         assert (result.exit_code, json.loads(result.stdout)) == (PROBLEM, [])
-        assert "its row is invalid" in result.stderr
+        assert "the row is invalid, nothing is served" in result.stderr
 
     def test_a_row_that_vanished_keeps_its_record_and_is_a_problem(self, run: Run, store: Store) -> None:
         [revision] = add(store, "contoso.com", _NEWEST)
         row = store.policies.get("contoso.com")
         assert row
         store.policies.delete("contoso.com", row.etag)
-        result = run("dns", "--all", "--json")
+        result = run("dns", "show", "--all", "--json")
         assert result.exit_code == PROBLEM
         assert f"id={revision.id};" in result.stdout
-        assert "add it again, then retire it" in result.stderr
+        assert "bring it back with 'mta-sts rollback', then retire it" in result.stderr
 
     def test_a_domain_that_was_removed_needs_no_records(self, run: Run, store: Store) -> None:
         add(store, "contoso.com", _NEWEST, Policy(mode="none", mx=("mx.example.com",), max_age=86400))
         row = store.policies.get("contoso.com")
         assert row
         store.policies.delete("contoso.com", row.etag)
-        assert json.loads(run("dns", "--all", "--json").stdout) == []
-        result = run("dns", "contoso.com")
+        assert json.loads(run("dns", "show", "--all", "--json").stdout) == []
+        result = run("dns", "show", "contoso.com")
         assert result.exit_code == PROBLEM
         assert "contoso.com was removed: it needs no records" in result.stderr
 
@@ -239,28 +240,39 @@ class TestProblems:
             ((), "Name the domains, or give --all"),
             (("contoso.com", "--all"), "Name the domains, or give --all"),
             (("contoso.com", "--json", "--format", "az"), "give one of them"),
-            (("contoso.com", "--check", "--format", "az"), "leave out --format az"),
+            (("contoso.com", "-g", "dns"), "--resource-group is for --format az"),
             (("contoso.com", "--rua", "a@b.example"), "--rua: the report address 'a@b.example' is neither"),
             (("contoso.com", "--app-host", "https://app.example"), "is not a host name"),
             (("contoso.com", "--delegate", "_sts.example"), "is not a host name"),
-            (("contoso.com", "--check", "--resolver", "dns.example"), "--resolver"),
-            (("contoso.com", "--check", "--ca-file", "gone.pem"), "--ca-file gone.pem cannot be read"),
         ],
     )
     def test_wrong_use_is_one_sentence(self, run: Run, words: tuple[str, ...], sentence: str) -> None:
-        result = run("dns", *words)
+        result = run("dns", "show", *words)
         assert result.exit_code == WRONG_USE
         assert sentence in " ".join(result.stderr.split())
         assert result.stdout == ""
 
+    @pytest.mark.parametrize(
+        ("words", "sentence"),
+        [
+            ((), "Name the domains, or give --all"),
+            (("contoso.com", "--resolver", "dns.example"), "--resolver"),
+            (("contoso.com", "--ca-file", "gone.pem"), "--ca-file gone.pem cannot be read"),
+        ],
+    )
+    def test_wrong_use_of_the_check_is_one_sentence(self, run: Run, words: tuple[str, ...], sentence: str) -> None:
+        result = run("dns", "check", *words)
+        assert result.exit_code == WRONG_USE
+        assert sentence in result.stderr
+
     def test_a_domain_outside_the_zone_is_left_out(self, run: Run, store: Store) -> None:
         add(store, "contoso.com", _NEWEST)
-        result = run("dns", "contoso.com", "--zone", "fabrikam.com", "--json")
+        result = run("dns", "show", "contoso.com", "--zone", "fabrikam.com", "--json")
         assert (result.exit_code, json.loads(result.stdout)) == (PROBLEM, [])
         assert "contoso.com does not lie in the zone fabrikam.com" in result.stderr
 
     def test_a_domain_that_is_not_there_is_named(self, run: Run) -> None:
-        result = run("dns", "contoso.com")
+        result = run("dns", "show", "contoso.com")
         assert (result.exit_code, result.stdout) == (PROBLEM, "")
         assert "contoso.com is not in the store" in result.stderr
 
@@ -344,7 +356,7 @@ class TestCheck:
     def test_every_case_gets_its_word_and_its_reason(
         self, run: Run, world: World, numbered_cases: list[dict[str, Any]], later: None
     ) -> None:
-        result = run("dns", "--all", "--check", "--json", *world.words)
+        result = run("dns", "check", "--all", "--json", *world.words)
         assert result.exit_code == PROBLEM
         found = json.loads(result.stdout)
         assert [item["domain"] for item in found] == [case["domain"] for case in numbered_cases]
@@ -371,7 +383,7 @@ class TestCheck:
     def test_people_see_a_line_for_each_domain_and_the_counts(
         self, run: Run, world: World, numbered_cases: list[dict[str, Any]], later: None
     ) -> None:
-        result = run("dns", "--all", "--check", *world.words)
+        result = run("dns", "check", "--all", *world.words)
         assert result.exit_code == PROBLEM
         lines = result.stdout.splitlines()
         assert lines[:2] == [
@@ -383,14 +395,14 @@ class TestCheck:
         assert all(map(str.isprintable, lines))
 
     def test_all_right_is_done(self, run: Run, world: World, later: None) -> None:
-        result = run("dns", "case00.example", "case01.example", "--check", *world.words)
+        result = run("dns", "check", "case00.example", "case01.example", *world.words)
         assert result.exit_code == DONE
         assert result.stdout.endswith("\n2 domains: 2 right\n")
 
     def test_an_id_that_must_wait_comes_with_the_time(self, run: Run, world: World) -> None:
         older = next(number for number, case in enumerate(_CASES) if case["status"] == "older revision")
         domain = f"case{older:02}.example"
-        [item] = json.loads(run("dns", domain, "--check", "--json", *world.words).stdout)
+        [item] = json.loads(run("dns", "check", domain, "--json", *world.words).stdout)
         newest = world.revisions[domain][-1]
         assert item["detail"].endswith(f"publish 'v=STSv1; id={newest.id};' from {due(newest)} on")
 
@@ -398,7 +410,7 @@ class TestCheck:
         self, run: Run, world: World, tables: tuple[TableClient, TableClient], later: None
     ) -> None:
         tables[0].update_entity({"PartitionKey": "case00.example", "RowKey": "policy", "max_age": 1209600})
-        result = run("dns", "case00.example", "--check", "--json", *world.words)
+        result = run("dns", "check", "case00.example", "--json", *world.words)
         [item] = json.loads(result.stdout)
         assert (result.exit_code, item["status"], item["served"]) == (PROBLEM, "older revision", "older text")
         assert item["detail"].endswith("the row was changed by hand and has no id yet: run 'mta-sts audit'")

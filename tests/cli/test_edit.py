@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 from azure.data.tables import TableClient
 
-from policy_store.changes.write import read_entry
-from policy_store.cli import command
-from policy_store.cli.command import Store
+from policy_store.cli import session
 from policy_store.policy import Policy
 from policy_store.tables.policies import RowChanged
 from policy_store.tables.row import Row
+from policy_store.tables.store import Store
 from tests.cli.conftest import Run
 
 _MTA_STS = Path(sys.executable).parent / "mta-sts"
@@ -39,9 +38,9 @@ class TestAdd:
         assert done.exit_code == 0, done.output
         row, (revision,) = _row(store, "contoso.com"), store.history.revisions("contoso.com")
         assert row.policy == Policy(mode="testing", mx=("mx1.example.com",), max_age=604800)
-        assert (row.note, revision.note, revision.by) == ("new customer", "new customer", command.operator())
+        assert (row.note, revision.note, revision.by) == ("new customer", "new customer", session.operator())
         assert revision.text == row.policy.text
-        published = re.search(r"publish v=STSv1; id=(\S+); from (.*) UTC on", done.stdout)
+        published = re.search(r"publish TXT _mta-sts.contoso.com v=STSv1; id=(\S+); from (.*) UTC on", done.stdout)
         assert published
         assert published[1] == revision.id
         assert published[2] > f"{revision.since:%Y-%m-%d %H:%M}"
@@ -102,16 +101,16 @@ class TestEdit:
         assert done.exit_code == 0, done.output
         row = _row(store, "contoso.com")
         assert row.policy == Policy(mode="testing", mx=("mx1.example.com",), max_age=1209600)
-        assert (row.note, row.others) == ("for people", {"customer": "4711"})
+        assert (row.note, row.customer) == ("for people", "4711")
         assert [revision.text for revision in store.history.revisions("contoso.com")][-1] == row.policy.text
 
     def test_a_dry_run_prints_the_difference_and_writes_nothing(self, run: Run, store: Store) -> None:
         _add(store, "contoso.com")
-        before = read_entry(store, "contoso.com")
+        before = store.entry("contoso.com")
         done = run("edit", "contoso.com", "--max-age", "1209600", "--dry-run")
         assert done.exit_code == 0
         assert {"-max_age: 604800", "+max_age: 1209600"} <= set(done.stdout.splitlines())
-        assert read_entry(store, "contoso.com") == before
+        assert store.entry("contoso.com") == before
 
     def test_a_note_alone_makes_no_revision(self, run: Run, store: Store) -> None:
         _add(store, "contoso.com")
@@ -131,7 +130,7 @@ class TestEdit:
     def test_a_new_pattern_comes_with_the_day_from_which_mx_records_may_use_it(self, run: Run, store: Store) -> None:
         _add(store, "contoso.com", max_age=1209600)
         done = run("edit", "contoso.com", "--add-mx", "new.example.com")
-        day = _row(store, "contoso.com").modified + timedelta(seconds=1209600 + store.settings.fresh_seconds)
+        day = _row(store, "contoso.com").modified + timedelta(seconds=1209600 + store.fresh_seconds)
         assert f"MX records may name new.example.com from {day:%Y-%m-%d}" in done.stdout
 
     def test_the_last_pattern_stays(self, run: Run, store: Store) -> None:
@@ -145,14 +144,15 @@ class TestEdit:
     ) -> None:
         _add(store, "contoso.com")
 
-        def somebody_else_edits(*_: object) -> None:
+        def somebody_else_edits(*_: object) -> list[object]:
             row = _row(store, "contoso.com")
             store.policies.replace("contoso.com", row.etag, Policy(mode="none", max_age=86400))
+            return []
 
-        monkeypatch.setattr("policy_store.cli.edit.refuse", somebody_else_edits)
+        monkeypatch.setattr("policy_store.changes.operations.edit_reasons", somebody_else_edits)
         done = run("edit", "contoso.com", "--max-age", "1209600")
         assert done.exit_code == 1
-        assert "Nothing was overwritten" in done.stderr
+        assert "nothing was overwritten" in done.stderr
         assert _row(store, "contoso.com").policy == Policy(mode="none", max_age=86400)
 
     def test_of_many_domains_one_refusal_does_not_stop_the_others(self, run: Run, store: Store) -> None:
@@ -187,16 +187,22 @@ class TestEdit:
     )
     def test_wrong_use_changes_nothing(self, run: Run, store: Store, words: tuple[str, ...]) -> None:
         _add(store, "contoso.com")
-        before = read_entry(store, "contoso.com")
+        before = store.entry("contoso.com")
         assert run("edit", *words).exit_code == 2
-        assert read_entry(store, "contoso.com") == before
+        assert store.entry("contoso.com") == before
 
     def test_an_edit_that_changes_nothing_writes_nothing(self, run: Run, store: Store) -> None:
         _add(store, "contoso.com")
-        before = read_entry(store, "contoso.com")
+        before = store.entry("contoso.com")
         done = run("edit", "contoso.com", "--mode", "Testing")
-        assert (done.exit_code, done.stdout) == (0, "0 changed, 1 unchanged, 0 refused\n")
-        assert read_entry(store, "contoso.com") == before
+        assert done.exit_code == 0
+        assert before.newest
+        assert (
+            f"contoso.com is so already: publish TXT _mta-sts.contoso.com v=STSv1; id={before.newest.id};"
+            in done.stdout
+        )
+        assert done.stdout.endswith("0 changed, 1 unchanged, 0 refused\n")
+        assert store.entry("contoso.com") == before
 
 
 class TestEditOfARowChangedByHand:
@@ -217,7 +223,7 @@ class TestEditOfARowChangedByHand:
         assert run("edit", "contoso.com", "--mode", "testing").exit_code == 0
         mended = _row(store, "contoso.com")
         assert mended.policy == Policy(mode="testing", mx=("a.example",), max_age=604800)
-        assert (mended.note, mended.others) == ("by hand", {"customer": 7})
+        assert (mended.note, mended.customer) == ("by hand", "7")
 
     def test_its_text_is_recorded_before_it_goes(
         self, run: Run, store: Store, tables: tuple[TableClient, TableClient]
@@ -293,7 +299,7 @@ class TestRemove:
         done = run("remove", "contoso.com")
         assert done.exit_code == 1
         assert f"until {retired + timedelta(seconds=1209600):%Y-%m-%d}" in done.stderr
-        monkeypatch.setattr(command, "now", lambda: retired + timedelta(seconds=1209600 + 120))
+        monkeypatch.setattr(session, "now", lambda: retired + timedelta(seconds=1209600 + 120))
         assert run("remove", "contoso.com").exit_code == 0
         assert store.policies.get("contoso.com") is None
         assert len(store.history.revisions("contoso.com")) == 2
@@ -311,7 +317,7 @@ class TestRemove:
         def changed(*_: object) -> None:
             raise RowChanged("the row of contoso.com was changed by somebody else: look at it and repeat the edit")
 
-        monkeypatch.setattr(command, "now", lambda: _row(store, "contoso.com").modified + timedelta(days=30))
+        monkeypatch.setattr(session, "now", lambda: _row(store, "contoso.com").modified + timedelta(days=30))
         monkeypatch.setattr("policy_store.tables.policies.PolicyTable.delete", changed)
         done = run("remove", "contoso.com")
         assert done.exit_code == 1

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import trustme
 
-from policy_store.cli.command import Store
 from policy_store.policy import Policy
 from policy_store.sender.lookup import Lookup
 from policy_store.tables.row import Row
+from policy_store.tables.store import Store
 from tests.cli.conftest import Run
 from tests.end_to_end.senders.names import DnsServer, Records
 
@@ -186,7 +186,7 @@ class TestImport:
         file.write_text("domain,mx\nnull.example,\nfabrikam.com,\nnomx.example,given.example\n")
         done = run("import", str(file), "--mx-from-dns", "--resolver", resolver)
         assert done.exit_code == 1
-        assert done.stderr.startswith("line 2: null.example says that it takes no mail")
+        assert done.stderr.startswith("line 2: null.example: it says that it takes no mail")
         assert _row(store, "nomx.example").policy.mx == ("given.example",)
 
     @pytest.mark.usefixtures("policy_host")

@@ -29,9 +29,8 @@ mta-sts.txt
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path) -> Path:
     """The empty current folder."""
-    monkeypatch.chdir(tmp_path)
     return tmp_path
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from azure.data.tables import TableClient
 
-from policy_store.cli.command import Store
 from policy_store.policy import Policy
 from policy_store.tables.history import Revision
+from policy_store.tables.store import Store
 from tests.cli.conftest import Run
 
 type Tables = tuple[TableClient, TableClient]
@@ -38,6 +38,7 @@ class TestList:
                 "max_age": 1209600,
                 "id": revision.id,
                 "since": f"{revision.since:%Y-%m-%dT%H:%M:%SZ}",
+                "customer": "",
                 "note": "a customer",
                 "dns": None,
                 "problems": [],
@@ -128,7 +129,7 @@ class TestList:
         ("expression", "said"),
         [
             ("mode", "FIELD OP VALUE"),
-            ("age = 3", "domain, mode, mx, max_age, note"),
+            ("age = 3", "domain, customer, mode, mx, max_age, note"),
             ("mode > testing", "= != or ~"),
             ("mode = enforced", "enforce, testing, none"),
             ("max_age ~ 3", "seconds"),

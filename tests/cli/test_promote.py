@@ -2,17 +2,20 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from azure.data.tables import TableClient
 
-from policy_store.cli import command
-from policy_store.cli.command import Store
+from policy_store.cli import session
 from policy_store.policy import Policy
+from policy_store.sender.facts import Facts, Fetched, PolicyHost
 from policy_store.sender.lookup import Lookup
 from policy_store.tables.history import Revision
 from policy_store.tables.row import Row
+from policy_store.tables.store import Store
+from tests.changes.world import World
 from tests.cli.conftest import Run
 from tests.end_to_end.senders.names import DnsServer
 
@@ -34,13 +37,25 @@ def resolver(zone: Zone) -> Iterator[str]:
         yield f"127.0.0.1:{server.port}"
 
 
+@pytest.fixture(autouse=True)
+def served(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each policy host serves what its row holds; what a host can do otherwise is tried in the lab."""
+    found = Lookup.facts
+
+    def facts(self: Lookup, domain: str) -> Facts:
+        text = _row(store, domain).policy.text.encode()
+        return replace(found(self, domain), policy_host=PolicyHost((("192.0.2.2", Fetched(text)),)))
+
+    monkeypatch.setattr(Lookup, "facts", facts)
+
+
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch) -> Later:
     """Set the commands' clock to so much later than now, in words of timedelta; returns that time."""
 
     def set_clock(**words: float) -> datetime:
         time = datetime.now(UTC) + timedelta(**words)
-        monkeypatch.setattr(command, "now", lambda: time)
+        monkeypatch.setattr(session, "now", lambda: time)
         return time
 
     return set_clock
@@ -74,7 +89,7 @@ class TestPromote:
         revision = store.history.revisions("contoso.com")[-1]
         assert (revision.text, revision.note) == (_row(store).policy.text, "reports are clean")
         assert "-mode: testing\n+mode: enforce" in done.stdout
-        assert f"publish v=STSv1; id={revision.id};" in done.stdout
+        assert f"publish TXT _mta-sts.contoso.com v=STSv1; id={revision.id};" in done.stdout
 
     def test_it_is_refused_with_every_reason(
         self, run: Run, store: Store, zone: Zone, resolver: str, later: Later
@@ -98,10 +113,11 @@ class TestPromote:
         later: Later,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        """What a sender finds is tried in the lab; here no host on the standard ports is to be had."""
-        _add(store, zone, "contoso.com")
+        """What a sender finds is tried in the lab; here no host listens on the standard ports."""
+        revision = _add(store, zone, "contoso.com")
         later(days=14, minutes=1)
-        monkeypatch.setattr(Lookup, "if_enforced", lambda *_: "deferred")
+        world = World(("mx1.example.com",), revision.id, revision.text, "no_starttls")
+        monkeypatch.setattr(Lookup, "facts", lambda _, domain: world.facts(domain))
         done = run("promote", "contoso.com", "--resolver", resolver)
         assert done.exit_code == 1
         assert "mta-sts check" in done.stderr
@@ -129,15 +145,16 @@ class TestPromote:
         assert done.exit_code == 2
         assert "--note" in done.stderr
 
-    @pytest.mark.parametrize("mode", ["enforce", "none"])
+    @pytest.mark.parametrize(("mode", "code"), [("enforce", 0), ("none", 1)])
     def test_only_testing_is_promoted_force_or_not(
-        self, run: Run, store: Store, zone: Zone, resolver: str, later: Later, mode: str
+        self, run: Run, store: Store, zone: Zone, resolver: str, later: Later, mode: str, code: int
     ) -> None:
-        _add(store, zone, "contoso.com", mode)
+        revision = _add(store, zone, "contoso.com", mode)
         later(days=30)
         done = run("promote", "contoso.com", "--resolver", resolver, "--force", "--note", "now")
-        assert done.exit_code == 1
+        assert done.exit_code == code
         assert _row(store).policy.mode == mode
+        assert (revision.id in done.stdout) == (mode == "enforce")
 
     def test_a_dns_server_that_does_not_answer_is_a_reason(
         self, run: Run, store: Store, zone: Zone, later: Later
@@ -165,7 +182,7 @@ class TestPromote:
         later(days=30)
         done = run("promote", "contoso.com", "fabrikam.com", "nobody.example", "--resolver", resolver)
         assert done.exit_code == 1
-        assert done.stdout.endswith("1 changed, 0 unchanged, 2 refused\n")
+        assert done.stdout.endswith("1 promoted, 0 unchanged, 2 refused\n")
         assert _row(store, "contoso.com").policy.mode == "enforce"
         assert _row(store, "fabrikam.com").policy.mode == "testing"
         assert "nobody.example was not promoted: it has no row" in done.stderr
@@ -244,11 +261,12 @@ class TestPlan:
         due = f"{since + timedelta(days=14, seconds=59):%Y-%m-%d %H:%M} UTC"
         assert [line.rstrip() for line in done.stdout.splitlines()] == [
             "due                   domain           what",
-            "now                   broken.example   mend the row: mode is 'on': it must be",
-            "                                       testing, enforce or none",
-            "now                   gone.example     the row is gone but was not retired:",
-            "                                       bring it back with 'mta-sts rollback',",
-            "                                       then retire it",
+            "now                   broken.example   the row is invalid, nothing is served:",
+            "                                       mode is 'on': it must be testing, enforce",
+            "                                       or none: fix it with 'mta-sts edit'",
+            "now                   gone.example     the row is gone, but senders may hold the",
+            "                                       policy: bring it back with 'mta-sts",
+            "                                       rollback', then retire it",
             f"{due:20}  testing.example  in testing since {since:%Y-%m-%d}: read the",
             "                                       reports, then promote it",
         ]

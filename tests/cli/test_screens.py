@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from azure.data.tables import TableClient
 
-from policy_store.cli import command
-from policy_store.cli.command import Store
+from policy_store.cli import session
 from policy_store.policy import Policy
+from policy_store.tables.store import Store
 from tests.cli.conftest import Run
 
 _SCREENS = Path(__file__).parents[1] / "data" / "screens"
@@ -35,7 +35,7 @@ _SCREENS_OF = {
 @pytest.fixture
 def shop(store: Store, tables: tuple[TableClient, TableClient], monkeypatch: pytest.MonkeyPatch) -> None:
     """Some domains, looked at 12 days after they were written."""
-    monkeypatch.setattr(command, "operator", lambda: "ada@contoso")
+    monkeypatch.setattr(session, "operator", lambda: "ada@contoso")
     outlook = "*.mail.protection.outlook.com"
     policies = {
         "contoso.com": Policy(mode="enforce", mx=(outlook, "mx1.contoso.com"), max_age=1209600),
@@ -52,7 +52,7 @@ def shop(store: Store, tables: tuple[TableClient, TableClient], monkeypatch: pyt
         store.history.record(store.policies.add(domain, policy), store.policies, by="ada@contoso")
     tables[0].update_entity({"PartitionKey": "northwind.example", "RowKey": "policy", "mode": "enforced"})
     later = datetime.now(UTC) + timedelta(days=12, hours=1)
-    monkeypatch.setattr(command, "now", lambda: later)
+    monkeypatch.setattr(session, "now", lambda: later)
 
 
 @pytest.mark.usefixtures("shop")

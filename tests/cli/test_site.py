@@ -8,9 +8,9 @@ import pytest
 import yaml
 from azure.data.tables import TableClient
 
-from policy_store.cli.command import Store
 from policy_store.policy import Policy
 from policy_store.tables.row import Row
+from policy_store.tables.store import Store
 from tests.cli.conftest import Run
 from tests.cli.static_server import static_server
 from tests.end_to_end.senders.asking import RUNNERS, SenderWorld
@@ -176,5 +176,5 @@ def test_a_domain_without_a_policy_does_not_stop_the_others(
     done = run("site", "bücher.example", "fabrikam.com", "contoso.com", "--out", str(tmp_path))
     assert done.exit_code == 1
     assert "xn--bcher-kva.example: its row holds no policy: " in done.stderr
-    assert "fabrikam.com has no row: 'mta-sts add fabrikam.com' makes one." in done.stderr
+    assert "fabrikam.com: it has no row: 'mta-sts add fabrikam.com' makes one." in done.stderr
     assert {path.name for path in tmp_path.iterdir()} == {"contoso.com"}

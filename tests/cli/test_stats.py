@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 import function_app
+from policy_store import log_stats
 from policy_store.cli import app
-from policy_store.cli import stats as stats_module
 from policy_store.names import quoted
 
 _OLD, _NEW = "20261124190000Z", "20261124193000Z"
@@ -90,7 +90,7 @@ def test_no_control_character_is_printed_whatever_the_lines_hold(tmp_path: Path)
 
 
 def test_a_full_table_says_what_it_leaves_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stats_module, "_LIMIT", 2)
+    monkeypatch.setattr(log_stats, "LIMIT", 2)
     (tmp_path / "log").write_text("\n".join(_message(f"{at}.example", "unknown", "-") for at in range(5)))
     found = _stats(tmp_path / "log")
     assert (len(found["unknown_hosts"]), found["not_counted"]) == (2, 3)

@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from policy_store.cli import app, bind
-from policy_store.cli.command import DONE, PROBLEM, UNREACHABLE
+from policy_store.cli.errors import DONE, PROBLEM, UNREACHABLE
 from tests.cli.conftest import Run
 from tests.deploy.conftest import SignedIn
 from tests.deploy.resource_manager import APP, APP_HOST, GROUP, VERIFICATION_ID, Azure

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from policy_store.azure.binding import App, HostDns, Step, azure_dns, binding, unbinding
 from policy_store.dns_records import records_to_bind, records_to_publish
+from tests.checkout import tracked
 from tests.deploy.conftest import Parse
 from tests.doc_lines import commands, words
 from tests.infra.test_pipelines import TREES, scripts
@@ -15,7 +16,7 @@ _HOST = "mta-sts.contoso.com"
 _SITE = {"defaultHostName": "app.azurewebsites.net", "customDomainVerificationId": "ABC123"}
 _MARK = "A" * 40
 _INLINE = re.compile(r"`(az [a-z][^`]* -[^`]*)`")  # with flags, so that it is a command and no name of one
-_PAGES = [_ROOT / "README.md", *sorted((_ROOT / "docs").glob("*.md"))]
+_PAGES = [_ROOT / "README.md", *tracked("docs/*.md")]
 
 
 def words_of(script: str) -> Iterator[list[str]]:
@@ -25,7 +26,7 @@ def words_of(script: str) -> Iterator[list[str]]:
 
 
 def printed() -> Iterator[Step | str]:
-    """What `bind`, `unbind` and `dns --format az` can print."""
+    """What `bind`, `unbind` and `dns show --format az` can print."""
     for sku in ("Basic", "FlexConsumption"):
         state = {"name": _HOST, "thumbprint": _MARK}
         new = App.read("contoso-sts", "mta-sts", {**_SITE, "sku": sku})

@@ -1,4 +1,4 @@
-"""What `mta-sts dns --format az` prints, run by a shell and the real Azure CLI against an Azure on loopback."""
+"""What `mta-sts dns show --format az` prints, run by a shell and the real Azure CLI against an Azure on loopback."""
 
 import os
 import subprocess

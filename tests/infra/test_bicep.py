@@ -9,13 +9,14 @@ from typing import Any, get_args
 import pytest
 from pycep import BicepParser
 
-from dev import bicep
+from dev import bicep, package
 from policy_store.audit import AuditReport
 from policy_store.serving import Outcome
+from tests.checkout import tracked
 
 ROOT = Path(__file__).parents[2]
 MISSED = ROOT / "tests" / "data" / "bicep_missed.json"
-FILES = {path.name: path.read_text(encoding="utf-8") for path in sorted(bicep.FOLDER.glob("*.bicep"))}
+FILES = {path.name: path.read_text(encoding="utf-8") for path in tracked("infra/*.bicep")}
 # A property's name and a value of one word, alone or as one of two in a choice.
 _PROPERTY = re.compile(r"^ +'?([\w.]+)'?: ", re.MULTILINE)
 _VALUE = re.compile(r"(?<=[:?] )'([\w.,|-]+)'(?= :|$)", re.MULTILINE)
@@ -32,7 +33,7 @@ def slips(text: str) -> Iterator[tuple[str, str]]:
 
 
 def test_nothing_is_found_in_infra() -> None:
-    assert bicep.check() == []
+    assert [finding for name, text in FILES.items() for finding in bicep.check_file(name, text)] == []
 
 
 def test_nearly_every_slip_is_found_and_the_others_are_listed() -> None:
@@ -95,8 +96,7 @@ def test_the_app_may_read_policies_and_read_and_add_history_and_has_no_other_rig
 
 
 def test_the_alerts_look_for_what_the_app_logs() -> None:
-    sources = [ROOT / "function_app.py", *(ROOT / "policy_store").glob("*.py")]
-    code = "".join(path.read_text(encoding="utf-8") for path in sources)
+    code = "".join((ROOT / path).read_text(encoding="utf-8") for path in package.shipping(ROOT))
     queries = re.findall(r"query: '(.+)'", FILES["alerts.bicep"])
     lines = {text for query in queries for text in re.findall(r'startswith "([^"]+)"', query)}
     assert lines == {"answer domain=", "audit domains=", "storage fails", "the app serves nothing"}

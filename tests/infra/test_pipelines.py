@@ -18,9 +18,12 @@ from pycep import BicepParser
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from dev import package
 from dev.azurite import Azurite
 from policy_store.cli import app
-from policy_store.cli.command import DONE, PROBLEM, Store
+from policy_store.cli.errors import DONE, PROBLEM
+from policy_store.tables.store import Store
+from tests.checkout import tracked
 from tests.lab.situation import PolicyHost, Situation
 from tests.lab.test_store import put, served, store
 from tests.lab.world import World
@@ -32,7 +35,7 @@ AZURE = "azure-pipelines.yml"
 DEPLOY = ".github/workflows/deploy.yml"
 TEXTS = {
     str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
-    for path in (ROOT / AZURE, *sorted((ROOT / ".github" / "workflows").glob("*.yml")))
+    for path in (ROOT / AZURE, *tracked(".github/workflows/*.yml"))
 }
 BICEP: Any = BicepParser().parse(text=(ROOT / "infra" / "main.bicep").read_text(encoding="utf-8"))
 # Microsoft's and SchemaStore's schemas, which come with check-jsonschema.
@@ -140,6 +143,15 @@ class TestScripts:
     def test_a_script_ends_at_the_first_line_that_fails(self) -> None:
         several = [script for name in TREES for script in scripts(name) if len(script.splitlines()) > 1]
         assert all(script.startswith(("set -e\n", "az ")) for script in several)
+
+    def test_what_is_published_was_just_built(self) -> None:
+        for name in (AZURE, DEPLOY):
+            (script,) = (script for script in scripts(name) if "func " in script)
+            assert script.splitlines()[:3] == [
+                "set -e",
+                "python -m dev.package",
+                f'func azure functionapp publish "$APP_NAME" --python --script-root {package.FOLDER}',
+            ]
 
     def test_every_line_for_the_command_is_one_that_it_takes(self) -> None:
         group = get_command(app)

@@ -9,12 +9,13 @@ from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import TableServiceClient
 
 from dev.azurite import Azurite
-from policy_store.cli.command import Store, open_store
+from policy_store.cli.session import open_store
 from policy_store.policy import Policy
 from policy_store.sender.rules import RULES
 from policy_store.tables.history import TABLE as HISTORY_TABLE
 from policy_store.tables.history import Revision
 from policy_store.tables.policies import TABLE as POLICY_TABLE
+from policy_store.tables.store import Store
 from tests.lab.situation import Situation, load
 from tests.lab.test_situations import check
 from tests.lab.world import World

@@ -26,7 +26,7 @@ from dnslib import MX, QTYPE, RR, DNSLabel
 from typer.testing import CliRunner, Result
 
 from policy_store.cli import app
-from policy_store.cli.command import DONE, PROBLEM
+from policy_store.cli.errors import DONE, PROBLEM
 from policy_store.lint.findings import MOST_ALIKE
 from policy_store.sender.dns import Resolver
 from policy_store.sender.network import Network
@@ -71,12 +71,10 @@ class Run:
 
 def check(*words: str) -> Run:
     """Run `mta-sts check` as a process of its own, without a store, with the limits of these tests."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("POLICY_STORE")}
-    environment |= {"COLUMNS": "80", "PYTHONIOENCODING": "utf-8"}
     command = [sys.executable, "-c", "from policy_store.cli import main; main()", "check", *words]
     start = time.monotonic()
     with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
-        process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr)
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr)
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         seconds = time.monotonic() - start
@@ -90,8 +88,7 @@ def check(*words: str) -> Run:
 
 def invoke(*words: str) -> Result:
     """Run `mta-sts check` in this process, without a store."""
-    environment = dict.fromkeys((name for name in os.environ if name.startswith("POLICY_STORE")), None)
-    return CliRunner().invoke(app, ["check", *words], env={**environment, "COLUMNS": "80", "TERM": "dumb"})
+    return CliRunner().invoke(app, ["check", *words])
 
 
 def records(mx: str = "mx\na\nexample", txt: str = _STS, address: str = "127.0.0.1", kind: str = "A") -> Values:

@@ -196,7 +196,7 @@ async def _fetch(octets: bytes) -> Fetched:
 _plain = st.text(st.characters(codec="ascii", min_codepoint=32, max_codepoint=126), max_size=20)
 _optional = st.none() | _plain
 _times = st.datetimes(timezones=st.just(UTC))
-_sessions = st.builds(TlsSession, st.sampled_from(["TLSv1.2", "TLSv1.3"]), _times, _times, st.booleans())
+_sessions = st.builds(TlsSession, st.sampled_from(["TLSv1.2", "TLSv1.3"]), _times, st.none() | _times, st.booleans())
 _codes = [
     code
     for code in RULES

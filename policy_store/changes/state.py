@@ -1,12 +1,16 @@
-"""The JSON of the commands that look at policies: one model for each kind of object that they print."""
+"""How a domain stands, as people and programs read it: what senders get, the revisions, and what is wrong."""
 
 from datetime import datetime
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from policy_store.changes.change import difference
+from policy_store.lint.linter import lint_row
 from policy_store.policy import Mode
+from policy_store.tables.entry import Entry
 from policy_store.tables.history import Revision
+from policy_store.tables.row import Row
 
 
 class PolicyState(BaseModel):
@@ -20,6 +24,7 @@ class PolicyState(BaseModel):
     max_age: int | None = Field(description="seconds; null where no policy is served")
     id: str | None = Field(description="the id of the newest revision, which DNS is to show; null before the first")
     since: datetime | None = Field(description="since when the newest revision has been in force")
+    customer: str = Field(description="whose domain it is, as the row says")
     note: str = Field(description="the note in the row")
     dns: str | None = Field(description="with `--dns`, whether DNS shows the id; `right` where it does")
     problems: list[str] = Field(description="a sentence for everything that is wrong; empty where all is well")
@@ -61,3 +66,49 @@ class Difference(BaseModel):
     before: str = Field(description="the id of the older text; empty for none at all")
     after: str = Field(description="the id of the newer text; empty for a row that is not recorded yet")
     lines: list[str] = Field(description="the unified difference, empty where the texts are equal")
+
+
+def state_of(entry: Entry, dns: str | None = None) -> PolicyState:
+    """How the domain stands; `dns` says whether DNS shows the id, where it was asked."""
+    policy, newest = entry.in_force, entry.newest
+    return PolicyState(
+        domain=entry.domain,
+        mode=policy.mode if policy else None,
+        mx=list(policy.mx) if policy else [],
+        max_age=policy.max_age if policy else None,
+        id=newest.id if newest else None,
+        since=newest.since if newest else None,
+        customer=entry.customer,
+        note=entry.note,
+        dns=dns,
+        problems=problems_of(entry),
+    )
+
+
+def details_of(entry: Entry) -> PolicyDetails:
+    """All about a domain that has a row. Raises ValueError for one that has none."""
+    if entry.row is None:
+        raise ValueError(f"{entry.domain} has no row")
+    policy, newest = entry.in_force, entry.newest
+    return PolicyDetails(
+        **state_of(entry).model_dump(),
+        text=policy.text if policy else None,
+        by=newest.by if newest else None,
+        modified=entry.row.modified,
+    )
+
+
+def problems_of(entry: Entry) -> list[str]:
+    """A sentence for everything that is wrong with the domain's state, and for what lint warns of in a valid row."""
+    problems = [str(problem) for problem in entry.problems()]
+    if isinstance(entry.row, Row):
+        problems += [f"{f.message}: {f.remedy}" for f in lint_row(entry.row) if f.severity != "info"]
+    return problems
+
+
+def difference_of(entry: Entry, before: Revision | None, after: Revision) -> Difference:
+    """What changed between two texts of the domain; a text that is not recorded yet has no id."""
+    ids = ["" if one is None or one not in entry.revisions else one.id for one in (before, after)]
+    names = ("no policy" if before is None else ids[0], ids[1] or "the row, not recorded yet")
+    lines = difference(before.text if before else "", after.text, names)
+    return Difference(domain=entry.domain, before=ids[0], after=ids[1], lines=lines)

@@ -1,0 +1,56 @@
+"""The DNS records of a domain, from what the store holds of it: what to publish, and from when."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from policy_store.dns_records import DnsRecord, RecordType, records_to_publish
+from policy_store.life import served_everywhere
+from policy_store.tables.entry import Entry
+
+
+class DnsItem(BaseModel):
+    """What `dns show` says of a record."""
+
+    model_config = ConfigDict(frozen=True)
+
+    domain: str = Field(description="the policy domain")
+    zone: str = Field(description="the zone that the record belongs in")
+    name: str = Field(description="the full name of the record, without a final dot")
+    type: RecordType = Field(description="`TXT` or `CNAME`")
+    value: str = Field(description="the text of a TXT record, or the name that a CNAME leads to")
+    strings: list[str] = Field(description="the value in the strings of at most 255 bytes that a TXT record has")
+    not_before: datetime | None = Field(description="from when the record may be published; null for at once")
+
+    @classmethod
+    def of(cls, record: DnsRecord) -> Self:
+        """What is said of `record`."""
+        return cls.model_validate({name: getattr(record, name) for name in cls.model_fields})
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which records: those for the app's host name, for reports, with the id in a zone of the provider's, each where it
+    is given; and the zone that holds the domains, where not each is its own.
+    """
+
+    zone: str = ""
+    app_host: str = ""
+    rua: tuple[str, ...] = ()
+    delegate: str = ""
+
+
+def records_of(entry: Entry, wanted: Wanted, fresh_seconds: float) -> list[DnsRecord]:
+    """The records of the domain. Raises InvalidName for a name that DNS cannot hold."""
+    newest = entry.newest
+    return records_to_publish(
+        entry.domain,
+        policy_id=newest.id if newest else None,
+        not_before=served_everywhere(newest, fresh_seconds) if newest else None,
+        zone=wanted.zone,
+        app_host=wanted.app_host,
+        rua=wanted.rua,
+        delegate=wanted.delegate,
+    )

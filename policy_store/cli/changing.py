@@ -1,0 +1,225 @@
+"""How every command that changes policies runs: what it comes to, the brake, the writes, and the tally at the end."""
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from operator import attrgetter
+
+import typer
+
+from policy_store.changes.brake import Question, needs_note, question, summary
+from policy_store.changes.change import Change, Planned, Refused, Unchanged, difference
+from policy_store.changes.many import decide_all, write_all
+from policy_store.changes.outcome import Outcome
+from policy_store.changes.selection import Selection
+from policy_store.cli.errors import PROBLEM, UNREACHABLE, WRONG_USE, CommandError
+from policy_store.cli.screen import coloured, complain, print_json, printer, progress, say
+from policy_store.dns_records import StsRecord
+from policy_store.tables.entry import Entry
+from policy_store.tables.row import InvalidRow
+from policy_store.tables.store import Store
+from policy_store.times import shown, shown_due
+
+_FEW = 10  # named domains of which it is told that nothing changes
+
+
+@dataclass
+class Changing:
+    """One run of a command over some domains. `done` is the word for it: `changed`, `promoted`, `removed`.
+
+    `reason` tells that the operator gave a reason, which taking protection away from several domains needs.
+    """
+
+    store: Store
+    done: str = "changed"
+    dry_run: bool = False
+    yes: bool = False
+    verbose: bool = False
+    json: bool = False
+    reason: bool = False
+    counts: Counter[str] = field(default_factory=Counter)
+    _unreached: int = 0
+
+    def run_selected(
+        self, selection: Selection, decide: Callable[[Entry], Planned], what: str, *, gone: bool = False
+    ) -> None:
+        """Decide for each domain that is selected, with a row or, as `gone` says, without one, and carry it out.
+
+        Raises what `run` raises, and NoMatch.
+        """
+        if selection.named:
+            names = selection.domains
+            planned = decide_all(lambda name: decide(self.store.entry(name)), names, str)
+            self.run(planned, what if len(names) > 1 else "", len(names))
+            return
+        entries = (entry for entry in selection.entries(self.store) if gone or entry.row)
+        self.run(decide_all(decide, entries, attrgetter("domain")), what)
+
+    def run(self, planned: Iterable[Planned], what: str = "", total: int | None = None) -> None:
+        """Tell what becomes of each domain as it ends, and the counts whatever happens.
+
+        Raises typer.Exit where one was refused or failed, CommandError where it has to be confirmed and is not.
+        """
+        outcomes = self._outcomes(progress(planned, what, total) if what else planned)
+        try:
+            if self.json:
+                print_json(map(Outcome.of, outcomes))
+            else:
+                for outcome in outcomes:
+                    self._tell(outcome)
+        finally:
+            if not self.json:
+                self._tally()
+        if self.counts["failed"] and self._unreached == self.counts.total():
+            raise typer.Exit(UNREACHABLE)
+        if self.counts["refused"] or self.counts["failed"]:
+            raise typer.Exit(PROBLEM)
+
+    def _outcomes(self, planned: Iterable[Planned]) -> Iterator[Planned]:
+        """What becomes of each domain: at once where nothing is to be written, the rest once that is confirmed."""
+        changes: list[Change] = []
+        for outcome in planned:
+            if isinstance(outcome, Change):
+                changes.append(outcome)
+            else:
+                yield self._counted(outcome)
+        self._brake(changes)
+        written = changes if self.dry_run else write_all(self.store, changes)
+        many = len(changes) > _FEW and not self.dry_run
+        for outcome in progress(written, self.done, len(changes)) if many else written:
+            yield self._counted(outcome, alone=len(changes) == 1)
+
+    def _counted(self, outcome: Planned, *, alone: bool = False) -> Planned:
+        self.counts[Outcome.of(outcome).result] += 1
+        self._unreached += any(reason.code == "storage" for reason in getattr(outcome, "reasons", ()))
+        self._alone = alone
+        return outcome
+
+    _alone: bool = False
+
+    def _brake(self, changes: Sequence[Change]) -> None:
+        """Show what many changes come to, and have it confirmed. Raises CommandError."""
+        asked = question(self.store.name, changes)
+        if self.dry_run:
+            if len(changes) > 1:
+                for line in summary(changes):
+                    complain(line) if self.json else say(line)
+            return
+        if asked is None:
+            return
+        if needs_note(changes) and not self.reason:
+            raise CommandError("This takes protection away from several domains: give the reason with --note.")
+        if self.yes or (not asked.typed and not sys.stdin.isatty()):
+            return
+        for line in _question_lines(asked):
+            complain(line)
+        if not sys.stdin.isatty():
+            raise CommandError("Nothing was changed: --yes goes ahead without asking.", WRONG_USE)
+        if not _confirmed(asked):
+            raise CommandError("Nothing was changed.", PROBLEM)
+
+    def _tell(self, outcome: Planned) -> None:
+        match outcome:
+            case Change():
+                self._tell_change(outcome)
+            case Unchanged():
+                if self.counts.total() <= _FEW:
+                    for line in _unchanged_lines(outcome):
+                        say(line)
+            case _:
+                complain(refusal(outcome, self.done))
+
+    def _tell_change(self, change: Change) -> None:
+        if change.after is None:
+            if self.dry_run:
+                say(f"{change.domain} would be removed.")
+            else:
+                record = f"_mta-sts.{change.domain}"
+                say(f"{change.domain} is removed. Delete its TXT record {record} too, if it is still there.")
+            return
+        if self.verbose or self._alone:
+            for line in coloured(_difference(change)):
+                printer().print(line, soft_wrap=True)
+        differences = ", ".join(change.differences)
+        if self._alone and not _difference(change):
+            say(f"{change.domain}: {differences}, the policy in force stays")
+        elif not self._alone and not self.dry_run:  # a dry run has said it in the summary
+            say(f"{change.domain}: {differences}")
+        for sentence in (*noticed_lines(change), *_date_lines(change)):
+            say(sentence)
+
+    def _tally(self) -> None:
+        counts = self.counts
+        if counts.total() != 1 or not counts["changed"]:
+            would = "would be " if self.dry_run else ""
+            failed = f", {counts['failed']} failed" if counts["failed"] else ""
+            kept = f"{counts['unchanged']} unchanged, {counts['refused']} refused"
+            say(f"{counts['changed']} {would}{self.done}, {kept}{failed}")
+
+
+def refusal(outcome: Planned, done: str) -> str:
+    """The sentence for a domain that was refused or failed, with every reason."""
+    reasons = "; ".join(map(str, getattr(outcome, "reasons", ())))
+    remedy = " (or --force with --note)" if isinstance(outcome, Refused) and outcome.forcible else ""
+    return f"{outcome.domain} was not {done}: {reasons}{remedy}."
+
+
+def noticed_lines(change: Change) -> Iterator[str]:
+    """What was noticed on the way: findings of lint but advice, and reasons."""
+    domain = change.domain
+    for found in change.findings:
+        if found.severity != "info":
+            yield f"{domain}: {found.severity}: {found.message} ({found.code}): {found.remedy}"
+    yield from map(str, change.reasons)
+
+
+def _date_lines(change: Change) -> Iterator[str]:
+    """What to do next, and from when."""
+    domain = change.domain
+    known = {revision.id for revision in change.entry.revisions}
+    if change.id is not None and change.id not in known and change.publish_from is not None:
+        yield f"{domain}: {to_publish(domain, change.id)} from {shown_due(change.publish_from)} on"
+    if change.usable_from is not None:
+        when = shown_due(change.usable_from)
+        yield f"{domain}: MX records may name {', '.join(change.new_patterns)} from {when} on"
+    if change.removable_from is not None:
+        yield f"{domain}: the TXT record and the row have to stay until {shown_due(change.removable_from)}"
+
+
+def to_publish(domain: str, id_: str) -> str:
+    """What people are told to publish."""
+    return f"publish TXT _mta-sts.{domain} {StsRecord(id_).text}"
+
+
+def _unchanged_lines(outcome: Unchanged) -> Iterator[str]:
+    domain = outcome.domain
+    yield from map(str, outcome.reasons)
+    if outcome.id is not None and outcome.publish_from is not None:
+        yield f"{domain} is so already: {to_publish(domain, outcome.id)} from {shown(outcome.publish_from)} on"
+    if outcome.removable_from is not None:
+        yield f"{domain}: the TXT record and the row have to stay until {shown_due(outcome.removable_from)}"
+
+
+def _difference(change: Change) -> list[str]:
+    before, domain = change.before, change.domain
+    name = "no policy" if before is None else "in force"
+    if before and isinstance(change.entry.row, InvalidRow):
+        name = "in force, the row is invalid"
+    after = change.after.text if change.after else ""
+    return difference(before.text if before else "", after, (f"{domain} ({name})", f"{domain} (new)"))
+
+
+def _question_lines(asked: Question) -> Iterator[str]:
+    domains = "1 domain" if asked.count == 1 else f"{asked.count} domains"
+    yield f"This changes {domains} of the store {asked.store}:"
+    yield from (f"  {line}" for line in asked.summary)
+    if asked.protection:
+        yield "It takes protection away: senders will no longer hold back mail that an attacker could read."
+
+
+def _confirmed(asked: Question) -> bool:
+    wanted = str(asked.count) if asked.typed else "y"
+    print(f"Type {wanted} to go on: " if asked.typed else "Go on? [y/N] ", end="", file=sys.stderr, flush=True)
+    answer = sys.stdin.readline().strip().lower()
+    return answer == wanted or (not asked.typed and answer == "yes")

@@ -1,0 +1,117 @@
+"""How commands print: tables, JSON, progress bars, and messages for people on standard error."""
+
+import json
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+    from rich.console import Console
+    from rich.text import Text
+
+_BAR = 20  # characters
+
+
+def printer() -> "Console":
+    """Standard output: coloured on a terminal only, 80 columns where nothing says how wide it is."""
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=False)
+
+
+def complain(message: str) -> None:
+    """Print a message for people on standard error."""
+    print(clean(message), file=sys.stderr, flush=True)
+
+
+def say(message: str) -> None:
+    """Print a line for people on standard output, unfolded."""
+    print(clean(message), flush=True)
+
+
+def clean(text: str) -> str:
+    """`text` without what a terminal would obey: control and bidirectional characters are shown by their numbers."""
+    if text.isprintable():
+        return text
+    return "".join(
+        mark
+        if mark.isprintable() or mark in "\n\t"
+        else f"\\x{ord(mark):02x}"
+        if ord(mark) < 256
+        else f"\\u{ord(mark):04x}"
+        for mark in text
+    )
+
+
+def print_json(items: "BaseModel | Iterable[BaseModel]") -> None:
+    """Print a model, or an array of models as they come, as JSON with the characters of ASCII."""
+    if not isinstance(items, Iterable) or hasattr(items, "model_dump"):
+        print(json.dumps(items.model_dump(mode="json", by_alias=True), indent=2))
+        return
+    separator = "[\n"
+    for item in items:
+        print(separator + json.dumps(item.model_dump(mode="json", by_alias=True)), end="", flush=True)
+        separator = ",\n"
+    print("[]" if separator == "[\n" else "\n]")
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a plain table for people; long cells are folded, so that it fits the width."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(clean(cell)) for cell in row))
+    printer().print(table)
+
+
+def coloured(lines: Sequence[str]) -> "list[Text]":
+    """The lines of a difference in colours."""
+    from rich.text import Text
+
+    colours = {"+": "green", "-": "red", "@": "cyan"}
+    return [
+        Text(clean(line), style="bold" if line.startswith(("+++ ", "--- ")) else colours.get(line[:1], ""))
+        for line in lines
+    ]
+
+
+def progress[T](items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
+    """The items; where standard error is a terminal, a bar says how many are done while the next one is worked on.
+
+    Nothing of that is left whenever an item is handed out: what is printed then, in whatever way, begins a line.
+    """
+    if not sys.stderr.isatty():
+        yield from items
+        return
+    shown = ""
+
+    def show(text: str) -> None:
+        nonlocal shown
+        if shown or text:
+            sys.stderr.write(f"\r{' ' * len(shown)}\r{text}")
+            sys.stderr.flush()
+        shown = text
+
+    start = time.monotonic()
+    try:
+        show(what)
+        for done, item in enumerate(items, 1):
+            show("")
+            yield item
+            show(_how_far(what, done, total, time.monotonic() - start))
+    finally:
+        show("")
+
+
+def _how_far(what: str, done: int, total: int | None, seconds: float) -> str:
+    if not total:
+        return f"{what} {done}"
+    bar = "#" * (_BAR * done // total)
+    return f"{what} [{bar:-<{_BAR}}] {done}/{total}, {timedelta(seconds=round(seconds / done * (total - done)))} left"

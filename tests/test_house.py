@@ -1,0 +1,108 @@
+"""The laws of the house, held by its imports: arrows run down, and each tool is used in one room only."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+_ROOT = Path(__file__).parent.parent
+_PACKAGE = _ROOT / "policy_store"
+
+# From the ground up: a room may import those on lower floors, and its neighbours on the same floor without a circle.
+_FLOORS = (
+    {"names", "policy", "settings", "times", "pool", "log_lines", "log_stats", "dns_records"},
+    {"tables"},
+    {"life"},
+    {"serving", "audit"},  # the app
+    {"lint"},
+    {"sender", "tlsrpt"},
+    {"changes"},
+    {"exchange", "azure"},
+    {"cli", "web"},
+)
+_SERVING = {"serving"}  # for the app alone
+# The packages that only these rooms may import.
+_TOOLS = {
+    "typer": {"cli"},
+    "rich": {"cli"},
+    "starlette": {"web"},
+    "uvicorn": {"web"},
+    "jinja2": {"web"},
+    "dns": {"sender"},
+    "azure.functions": {"answering"},
+}
+
+
+def _room(module: str) -> str:
+    """The room of a module: the part of its name after the package's."""
+    return module.split(".")[1] if "." in module else ""
+
+
+def _modules() -> Iterator[tuple[str, ast.Module]]:
+    for path in sorted(_PACKAGE.rglob("*.py")):
+        name = ".".join(path.relative_to(_ROOT).with_suffix("").parts).removesuffix(".__init__")
+        yield name, ast.parse(path.read_text(encoding="utf-8"))
+
+
+def _imports(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+_ARROWS = {
+    (name, target) for name, tree in _modules() for target in _imports(tree) if target.startswith("policy_store.")
+}
+
+
+def _floor(room: str) -> int:
+    return next(number for number, rooms in enumerate(_FLOORS) if room in rooms)
+
+
+@pytest.mark.parametrize("room", sorted({_room(name) for name, _ in _modules()} - {""}))
+def test_every_room_has_its_floor(room: str) -> None:
+    assert any(room in rooms for rooms in _FLOORS)
+
+
+def test_arrows_run_down() -> None:
+    wrong = []
+    for name, target in sorted(_ARROWS):
+        here, there = _room(name), _room(target)
+        if here in ("", there) or there in ("", "__version__"):
+            continue
+        if _floor(there) > _floor(here) or (there in _SERVING and _floor(here) > _floor(there)):
+            wrong.append(f"{name} -> {target}")
+    assert wrong == []
+
+
+def test_there_is_no_circle() -> None:
+    """Module by module, whatever is imported only when it is needed."""
+    names = {name for name, _ in _modules()}
+    graph = {name: {target for source, target in _ARROWS if source == name and target in names} for name in names}
+    done: set[str] = set()
+
+    def visit(name: str, way: tuple[str, ...]) -> None:
+        assert name not in way, " -> ".join((*way[way.index(name) :], name))
+        if name not in done:
+            for target in graph[name]:
+                if not name.startswith(f"{target}."):  # a package's own __init__
+                    visit(target, (*way, name))
+            done.add(name)
+
+    for name in sorted(names):
+        visit(name, ())
+
+
+@pytest.mark.parametrize("tool", _TOOLS)
+def test_each_tool_is_used_where_it_belongs(tool: str) -> None:
+    users = {
+        _room(name)
+        for name, tree in _modules()
+        for target in _imports(tree)
+        if target == tool or target.startswith(f"{tool}.")
+    }
+    assert users <= _TOOLS[tool]
