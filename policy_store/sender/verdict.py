@@ -232,7 +232,7 @@ def _word(policy: Reading | None, deliveries: Sequence[Delivery], *, enforced: b
         return "unprotected" if any(delivery.reachable for delivery in deliveries) else "unknown"
     passes = [each.passes if policy.matches(each.host) else False for each in deliveries]
     best = [each.preference for each, passed in zip(deliveries, passes, strict=True) if passed]
-    if best and not any(each.final and each.passes is False and each.preference <= min(best) for each in deliveries):
+    if best and not any(each.final and each.preference <= min(best) for each in deliveries):
         return "verified"
     return "unknown" if not passes or (None in passes and not best) else "deferred"
 
