@@ -74,6 +74,7 @@ LISTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "BUILD_FLAGS",
             "ENABLE_ORYX_BUILD",
             "FUNCTIONS_EXTENSION_VERSION",
+            "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT",
             "FUNCTIONS_WORKER_RUNTIME",
             "SCM_DO_BUILD_DURING_DEPLOYMENT",
             "XDG_CACHE_HOME",

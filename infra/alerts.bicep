@@ -49,6 +49,14 @@ var rules = [
     daily: false
   }
   {
+    name: 'mail-refused'
+    title: 'MTA-STS: a sender refuses to deliver'
+    text: 'A TLS report tells of sessions that failed under a policy in enforce: mail of that sender does not arrive. mta-sts reports list says which and why. Anybody can post a report: mta-sts check shows whether it is true.'
+    severity: 1
+    query: 'traces | where message startswith "mail is refused"'
+    daily: false
+  }
+  {
     name: 'no-request'
     title: 'MTA-STS: no request for a day'
     text: 'No sending server has asked for a policy for a day. Look at the DNS records and certificates: mta-sts check --all.'

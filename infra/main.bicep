@@ -30,6 +30,9 @@ param hostHeader string = ''
 @description('The output store of another app, whose tables this app is to serve in place of its own. Its identity gets no role there.')
 param sharedStore string = ''
 
+@description('Whether the app takes TLS reports at /v1/tlsrpt: see docs/reports.md.')
+param tlsReports bool = false
+
 var onFlex = plan == 'flex'
 var packageContainer = 'app-package'
 
@@ -82,6 +85,11 @@ resource policies 'Microsoft.Storage/storageAccounts/tableServices/tables@2026-0
 resource history 'Microsoft.Storage/storageAccounts/tableServices/tables@2026-09-01' = {
   parent: tables
   name: 'policyhistory'
+}
+
+resource reports 'Microsoft.Storage/storageAccounts/tableServices/tables@2026-09-01' = {
+  parent: tables
+  name: 'tlsreports'
 }
 
 resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2026-09-01' = {
@@ -145,7 +153,19 @@ var hostHeaderSetting = empty(hostHeader) ? [] : [
   }
 ]
 
-var settings = concat(hostHeaderSetting, [
+// The host refuses larger bodies before the worker sees them; only reports have one.
+var reportSettings = tlsReports ? [
+  {
+    name: 'POLICY_TLSRPT'
+    value: 'on'
+  }
+  {
+    name: 'FUNCTIONS_REQUEST_BODY_SIZE_LIMIT'
+    value: '1048576'
+  }
+] : []
+
+var settings = concat(hostHeaderSetting, reportSettings, [
   {
     name: 'POLICY_STORE__tableServiceUri'
     value: store
@@ -278,8 +298,8 @@ resource scm 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-05-01'
   }
 }
 
-// Who may do what. The app, which faces the Internet, cannot change a policy: it reads them, and of the history it reads
-// and adds entities.
+// Who may do what. The app, which faces the Internet, cannot change a policy: it reads them, and of the history and the
+// reports it reads and adds entities.
 
 resource historyRole 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
   name: guid(resourceGroup().id, appName, 'policyhistory')
@@ -321,6 +341,16 @@ resource appKeepsHistory 'Microsoft.Authorization/roleAssignments@2022-04-01' = 
   }
 }
 
+resource appKeepsReports 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (tlsReports) {
+  name: guid(reports.id, app.id, historyRole.id)
+  scope: reports
+  properties: {
+    principalId: app.identity.principalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: historyRole.id
+  }
+}
+
 // The host's own: locks of the timer, keys, and on Flex Consumption the package. Blobs only, no table.
 resource hostKeepsBlobs 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   name: guid(storage.id, app.id, blobOwner)
@@ -355,6 +385,16 @@ resource operatorsEditPolicies 'Microsoft.Authorization/roleAssignments@2022-04-
 resource operatorsKeepHistory 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!empty(operatorsGroupId)) {
   name: guid(history.id, operatorsGroupId, tableContributor)
   scope: history
+  properties: {
+    principalId: operatorsGroupId
+    principalType: 'Group'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', tableContributor)
+  }
+}
+
+resource operatorsKeepReports 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!empty(operatorsGroupId)) {
+  name: guid(reports.id, operatorsGroupId, tableContributor)
+  scope: reports
   properties: {
     principalId: operatorsGroupId
     principalType: 'Group'

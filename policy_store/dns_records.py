@@ -18,6 +18,7 @@ from policy_store.names import InvalidName, host_name, policy_host, quoted
 type RecordType = Literal["TXT", "CNAME"]
 
 TTL = 300  # seconds: a new id is to be seen soon
+REPORT_PATH = "/v1/tlsrpt"  # where the app takes TLS reports, at its own host name
 
 _LONGEST_NAME = 253
 _VERIFICATION = "asuid."  # https://learn.microsoft.com/azure/app-service/app-service-web-tutorial-custom-domain
@@ -86,6 +87,16 @@ class TlsrptRecord:
         """The record as it is published."""
         return f"v=TLSRPTv1; rua={','.join(self.rua)};"
 
+    @property
+    def posted_here(self) -> bool:
+        """Whether reports are posted to an app such as this: to the path where it takes them."""
+        return any(uri.startswith("https:") and urlsplit(uri).path.rstrip("/") == REPORT_PATH for uri in self.rua)
+
+    @property
+    def leads_here(self) -> bool:
+        """Whether reports can come to an app such as this: posted, or mailed and imported."""
+        return self.posted_here or any(uri.startswith("mailto:") for uri in self.rua)
+
     @classmethod
     def parse(cls, text: str) -> Self:
         """The record that `text` holds; unknown fields are ignored. Raises RecordSyntaxError."""
@@ -105,6 +116,15 @@ def sts_records(texts: Iterable[str]) -> list[str]:
 def tlsrpt_records(texts: Iterable[str]) -> list[str]:
     """The records for TLS reports among the TXT records of a name; it must be exactly one (RFC 8460 section 3)."""
     return [text for text in texts if text.startswith("v=TLSRPTv1;")]
+
+
+def report_record(texts: Iterable[str] | None) -> TlsrptRecord | None:
+    """The record for TLS reports among the TXT records of a name; None where senders find none that they can use."""
+    records = tlsrpt_records(texts or ())
+    try:
+        return TlsrptRecord.parse(records[0]) if len(records) == 1 else None
+    except RecordSyntaxError:
+        return None
 
 
 def _fields(text: str, version: str) -> list[tuple[str, str]]:

@@ -3,7 +3,6 @@
 import asyncio
 import socket
 import ssl
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from policy_store.cli.errors import PROBLEM, UNREACHABLE, CommandError
 from policy_store.cli.options import JsonOption, ResolverOption, StoreOption, read_domains
 from policy_store.cli.screen import complain, print_json, progress
 from policy_store.cli.session import lookup, open_store
+from policy_store.exchange.sources import together
 from policy_store.lint.findings import Finding
 from policy_store.policy import LARGEST_TEXT
 from policy_store.pool import concurrently
@@ -147,11 +147,10 @@ def _named(domains: Sequence[str], file: str, *, every: bool) -> list[str]:
     """The domains that were named, each once. Raises CommandError."""
     texts = list(domains)
     if file:
-        try:
-            content = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            raise CommandError(f"{file} cannot be read: {error}.") from error
-        texts += [line.strip() for line in content.splitlines() if line.strip() and not line.startswith("#")]
+        found = together([file])
+        if wrong := [problem for proposal in found for problem in proposal.sentences]:
+            raise CommandError("\n".join(wrong))
+        texts += [proposal.domain for proposal in found if proposal.domain]
     if not texts and not every:
         raise CommandError("Name the domains, or give --all or --file.")
     return read_domains(texts)

@@ -46,6 +46,9 @@ def print_check(item: Check) -> None:
     console.print(Text.assemble((item.domain, "bold"), ": ", (item.verdict, _STYLES[item.verdict]), enforced))
     for line in (_MEANING[item.verdict], f"policy: {_policy(item)}", f"mail hosts: {_mail_hosts(item)}"):
         console.print(Padding(Text(line), (0, 0, 0, 2)))
+    if item.reports_to:
+        here = "an app such as this takes them" if item.reports_posted_here else "none is posted to an app such as this"
+        console.print(Padding(Text(f"reports go to {', '.join(item.reports_to)}: {here}"), (0, 0, 0, 2)))
     if item.mx:
         rows = [
             (mx.host, mx.verdict, mx.if_enforced, _EXCHANGE.get(mx.exchange_code or "", ""), mx.result_type or "")

@@ -20,12 +20,13 @@ COMMANDS = {
         "plan": ("promote", "List what has to be done next, and when, in all domains."),
         "check": ("check", "Walk the way of a sending server: what becomes of a message to a domain, and why."),
         "lint": ("lint", "Find what senders refuse or misinterpret: in rows of the store, or in texts."),
+        "reports": ("reports", "The TLS reports that senders write: look at them, and bring in mailed ones."),
         "history": ("look", "List the revisions of a domain, the newest first."),
         "diff": ("look", "Show what changed between two revisions of a domain."),
     },
     "Change": {
         "add": ("edit", "Add the policy of a domain, in testing unless you say otherwise."),
-        "import": ("bulk", "Add many policies from a file: CSV, JSON, accepted domains, or a folder of policy texts."),
+        "import": ("bulk", "Add many policies from files: CSV, JSON, accepted domains, or a folder of policy texts."),
         "edit": ("edit", "Change the policies of some domains, each only if nobody else changed it meanwhile."),
         "promote": ("promote", "Go from testing to enforce, once nothing in the policy or in DNS would stop mail."),
         "rollback": ("edit", "Put an older text in force again, as a new revision with a new id."),
@@ -39,6 +40,8 @@ COMMANDS = {
     },
     "Look after the store": {
         "audit": ("audit", "Record what was changed by hand and report what is broken."),
+        "backup": ("backup", "Save the tables whole in one file: every row with all its cells, every revision."),
+        "restore": ("backup", "Put back what a backup has and the tables lack; what is there stays."),
         "export": ("bulk", "Write policies to a CSV or JSON file, or to a folder of policy texts."),
         "site": ("site", "Write policies as static sites, for Azure Static Web Apps or GitHub Pages."),
         "stats": ("stats", "Count exported log lines: fetches by domain and sender, unknown hosts, slow answers."),

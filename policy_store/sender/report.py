@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from policy_store.dns_records import report_record
 from policy_store.lint.findings import SEVERITIES, Finding, capped
 from policy_store.sender.facts import Facts, MxFacts
 from policy_store.sender.mail_findings import mail_findings
@@ -64,6 +65,8 @@ class Check(BaseModel):
         description="lint's on the text and the checker's own, the worst first; of one code ten, and how many more"
     )
     mx: list[MxCheck] = Field(description="the MX hosts, the most preferred first")
+    reports_to: list[str] = Field(description="where senders send reports on TLS; empty where no record says so")
+    reports_posted_here: bool = Field(description="whether one of these is of an app such as this, at `/v1/tlsrpt`")
 
     @property
     def codes(self) -> frozenset[str]:
@@ -88,6 +91,7 @@ def report(facts: Facts, more: Iterable[Finding] = ()) -> Check:
     """The check of a domain: `more` findings, as from a comparison with the store, are sorted in, the worst first."""
     verdict = judge(facts)
     findings = capped([*policy_findings(facts), *mail_findings(facts), *more])
+    record = report_record(facts.tlsrpt)
     return Check(
         domain=facts.domain,
         verdict=verdict.verdict,
@@ -97,6 +101,8 @@ def report(facts: Facts, more: Iterable[Finding] = ()) -> Check:
         result_type=verdict.result_type,
         findings=sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity)),
         mx=[MxCheck.model_validate(mx, from_attributes=True) for mx in verdict.mx],
+        reports_to=list(record.rua) if record else [],
+        reports_posted_here=record is not None and record.posted_here,
     )
 
 

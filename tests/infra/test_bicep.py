@@ -73,7 +73,7 @@ def test_a_slip_is_said_with_its_line(right: str, wrong: str, finding: str) -> N
     assert found.line > 1
 
 
-def test_the_app_may_read_policies_and_read_and_add_history_and_has_no_other_right_on_a_table() -> None:
+def test_the_app_may_read_policies_read_and_add_history_and_reports_and_has_no_other_right_on_a_table() -> None:
     resources: dict[str, Any] = BicepParser().parse(text=FILES["main.bicep"])["resources"]
     role = resources["historyRole"]["config"]["properties"]["permissions"]
     entities = "Microsoft.Storage/storageAccounts/tableServices/tables/entities"
@@ -91,6 +91,7 @@ def test_the_app_may_read_policies_and_read_and_add_history_and_has_no_other_rig
         ("history", "historyRole"),
         ("insights", "metricsPublisher"),
         ("policies", "tableReader"),
+        ("reports", "historyRole"),
         ("storage", "blobOwner"),
     }
 
@@ -99,7 +100,7 @@ def test_the_alerts_look_for_what_the_app_logs() -> None:
     code = "".join((ROOT / path).read_text(encoding="utf-8") for path in package.shipping(ROOT))
     queries = re.findall(r"query: '(.+)'", FILES["alerts.bicep"])
     lines = {text for query in queries for text in re.findall(r'startswith "([^"]+)"', query)}
-    assert lines == {"answer domain=", "audit domains=", "storage fails", "the app serves nothing"}
+    assert lines == {"answer domain=", "audit domains=", "storage fails", "the app serves nothing", "mail is refused"}
     assert all(f'"{line}' in code for line in lines - {"audit domains="})
     assert next(iter(AuditReport.model_fields)) == "domains"
     (counts,) = (query.partition("(")[2].partition(")")[0] for query in queries if "audit domains=" in query)
