@@ -24,7 +24,8 @@ from policy_store.policy import LARGEST_TEXT
 from policy_store.pool import concurrently
 from policy_store.sender.facts import Facts
 from policy_store.sender.gather import gather
-from policy_store.sender.network import HTTPS_SECONDS, SMTP_SECONDS, Network
+from policy_store.sender.limits import HTTPS_SECONDS, SMTP_SECONDS
+from policy_store.sender.network import Network
 from policy_store.sender.published import compare, served_word
 from policy_store.sender.report import Check, report
 from policy_store.sender.rules import finding

@@ -11,7 +11,7 @@ from policy_store.names import quoted
 from policy_store.policy import LARGEST_TEXT
 from policy_store.sender.facts import EVERYBODY, FetchCode, Fetched, NoteCode, Sender
 from policy_store.sender.http_answer import MOST_HEAD, Answer, NotHttp, decoded, media_type, read_answer
-from policy_store.sender.network import CONNECT_SECONDS, NO_WAY
+from policy_store.sender.limits import CONNECT_SECONDS, NO_WAY
 from policy_store.sender.tls import (
     CertificateRefused,
     TlsFailure,

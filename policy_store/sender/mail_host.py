@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from policy_store.sender.dns import LookupFailed, MxHost
 from policy_store.sender.facts import MxFacts
-from policy_store.sender.network import MOST_ADDRESSES, SMTP_AT_ONCE, Network
+from policy_store.sender.limits import MOST_ADDRESSES, SMTP_AT_ONCE
+from policy_store.sender.network import Network
 from policy_store.sender.smtp import SmtpResult, probe
 
 

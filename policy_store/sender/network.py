@@ -1,46 +1,22 @@
 """How a check asks the network: the limits, the ports, where it may connect to, and what one run shares."""
 
 import asyncio
-import errno
 import ipaddress
 import socket
 import ssl
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from policy_store.policy import LARGEST_TEXT
 from policy_store.pool import Turns
 from policy_store.sender.dns import Resolver
-
-if TYPE_CHECKING:
-    from policy_store.sender.facts import MxFacts
-
-HTTPS_SECONDS = 60.0  # for the whole of a fetch: RFC 8461 section 3.3
-SMTP_SECONDS = 30.0  # for a step: RFC 5321 section 4.5.3.2 allows 5 minutes, mail servers that delay spam take 6 to 20
-CONNECT_SECONDS = 10.0
-MOST_ADDRESSES = 8  # of one host: a domain's records must not keep the checker busy
-
-HTTPS_AT_ONCE = 16  # connections that begin at a time at one address: one app, or one proxy, serves many domains
-SMTP_AT_ONCE = 4  # mail servers count what one client opens
+from policy_store.sender.facts import MxFacts
+from policy_store.sender.limits import HTTPS_SECONDS, SMTP_SECONDS
 
 _GLOBAL_IPV6 = ipaddress.ip_network("2000::/3")  # RFC 4291 section 2.4, as far as IANA has given it out
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: an IPv4 address in the last 32 bits
 _AZURE_WIRE_SERVER = ipaddress.ip_address("168.63.129.16")  # public by number, and inside for whatever runs on Azure
 _PUBLIC_IPV6 = ("2001:4860:4860::8888", 53)  # any address of the Internet: nothing is sent there
-
-# What the kernel says where this machine has no way to an address: nothing about the host.
-NO_WAY = frozenset(
-    {
-        errno.ENETUNREACH,
-        errno.EHOSTUNREACH,
-        errno.ENETDOWN,
-        errno.EADDRNOTAVAIL,
-        errno.EAFNOSUPPORT,
-        errno.EACCES,
-        errno.EPERM,
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -62,7 +38,7 @@ class Network:
     text_limit: int = LARGEST_TEXT
     allow_private: bool = False
     retry_seconds: tuple[float, ...] = (2.0, 6.0)
-    mail_hosts: "dict[str, asyncio.Task[MxFacts]]" = field(default_factory=dict)
+    mail_hosts: dict[str, asyncio.Task[MxFacts]] = field(default_factory=dict)
     _turns: dict[tuple[str, int], Turns] = field(default_factory=dict)
 
     def may_ask(self, address: str) -> bool:

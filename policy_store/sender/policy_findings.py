@@ -24,11 +24,19 @@ _SLOW = ((5, "https_over_5_seconds"), (4, "https_over_4_seconds"), (2, "https_ov
 
 
 def policy_findings(facts: Facts) -> Iterator[Finding]:
-    """Everything about the policy, in the order in which a sender meets it."""
+    """Everything about the policy but what lint says of its text, in the order in which a sender meets it."""
     yield from _txt(facts)
     yield from _host(facts)
     yield from _answers(facts)
-    yield from _texts(facts)
+    for fetched in _different_texts(facts):
+        if fetched.problem is None:
+            yield from _read_otherwise(facts, fetched)
+
+
+def text_findings(facts: Facts) -> Iterator[Finding]:
+    """Lint on each text that was fetched, already no more than it tells of one code."""
+    for fetched in _different_texts(facts):
+        yield from lint_text(fetched.text, domain=facts.domain)
 
 
 def published_word(facts: Facts) -> Published:
@@ -174,17 +182,15 @@ def _shown(text: bytes) -> str:
     return f"mode {policy.mode}, mx {' '.join(policy.mx[:3])}" if policy else "not a policy"
 
 
-def _texts(facts: Facts) -> Iterator[Finding]:
-    """Lint on each text that was fetched, and where senders read it in two ways."""
+def _different_texts(facts: Facts) -> Iterator[Fetched]:
+    """The answers with a text that looks like a policy, each text once."""
     seen: set[bytes] = set()
     for _, each in facts.policy_host.counting:
         looks_like_one = each.problem == "https_type" and b"STSv1" in each.text
         if each.text in seen or not (each.problem is None or looks_like_one):
             continue
         seen.add(each.text)
-        yield from lint_text(each.text, domain=facts.domain)
-        if each.problem is None:
-            yield from _read_otherwise(facts, each)
+        yield each
 
 
 def _read_otherwise(facts: Facts, fetched: Fetched) -> Iterator[Finding]:

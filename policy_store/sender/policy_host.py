@@ -7,7 +7,8 @@ from policy_store.names import policy_host
 from policy_store.sender.dns import LookupFailed
 from policy_store.sender.facts import Fetched, PolicyHost
 from policy_store.sender.https import fetch, refuses_tls_1_2
-from policy_store.sender.network import HTTPS_AT_ONCE, MOST_ADDRESSES, Network
+from policy_store.sender.limits import HTTPS_AT_ONCE, MOST_ADDRESSES
+from policy_store.sender.network import Network
 
 
 class FetchFailed(Exception):

@@ -9,7 +9,7 @@ from policy_store.dns_records import report_record
 from policy_store.lint.findings import SEVERITIES, Finding, capped
 from policy_store.sender.facts import Facts, MxFacts
 from policy_store.sender.mail_findings import mail_findings
-from policy_store.sender.policy_findings import Published, policy_findings, published_word
+from policy_store.sender.policy_findings import Published, policy_findings, published_word, text_findings
 from policy_store.sender.verdict import Word, delivery_of, judge
 
 SCHEMA = 2  # of the JSON: raised when a field changes its meaning or goes, or a value comes that was none before
@@ -90,7 +90,7 @@ class Check(BaseModel):
 def report(facts: Facts, more: Iterable[Finding] = ()) -> Check:
     """The check of a domain: `more` findings, as from a comparison with the store, are sorted in, the worst first."""
     verdict = judge(facts)
-    findings = capped([*policy_findings(facts), *mail_findings(facts), *more])
+    findings = [*capped([*policy_findings(facts), *mail_findings(facts), *more]), *text_findings(facts)]
     record = report_record(facts.tlsrpt)
     return Check(
         domain=facts.domain,

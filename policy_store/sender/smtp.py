@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from policy_store.names import InvalidName, quoted, read_name
-from policy_store.sender.network import CONNECT_SECONDS, SMTP_SECONDS
+from policy_store.sender.limits import CONNECT_SECONDS, SMTP_SECONDS
 from policy_store.sender.tls import (
     CertificateRefused,
     TlsFailure,
