@@ -99,7 +99,13 @@ def test_the_alerts_look_for_what_the_app_logs() -> None:
     code = "".join((ROOT / path).read_text(encoding="utf-8") for path in package.shipping(ROOT))
     queries = re.findall(r"query: '(.+)'", FILES["alerts.bicep"])
     lines = {text for query in queries for text in re.findall(r'startswith "([^"]+)"', query)}
-    assert lines == {"answer domain=", "audit domains=", "storage fails", "the app serves nothing"}
+    assert lines == {
+        "answer domain=",
+        "audit domains=",
+        "no look at the table",
+        "storage fails",
+        "the app serves nothing",
+    }
     assert all(f'"{line}' in code for line in lines - {"audit domains="})
     assert next(iter(AuditReport.model_fields)) == "domains"
     (counts,) = (query.partition("(")[2].partition(")")[0] for query in queries if "audit domains=" in query)
