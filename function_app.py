@@ -1,5 +1,6 @@
 """The function app's triggers: `policy` serves the policy of the domain that the request's host names, `health` tells
-App Service whether the worker can serve, `audit` records what was changed by hand.
+App Service whether the worker can serve, `audit` records what was changed by hand, and `tlsrpt` takes reports in where
+POLICY_TLSRPT is on.
 """
 
 import os
@@ -8,6 +9,7 @@ import azure.functions as func
 
 from policy_store.instance import Instance
 from policy_store.log_queue import lines
+from policy_store.settings import takes_reports
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 
@@ -30,8 +32,22 @@ async def health(req: func.HttpRequest) -> func.HttpResponse:
 
 
 # The schedule is read here: the host drops a function whose %POLICY_AUDIT_SCHEDULE% is not among the app settings.
-@app.timer_trigger(arg_name="timer", schedule=os.environ.get("POLICY_AUDIT_SCHEDULE") or "0 */5 * * * *")
+# Where ids are published it is every 2 minutes, so that an edit by hand, which waits 95 s, is in DNS within 5.
+@app.timer_trigger(
+    arg_name="timer",
+    schedule=os.environ.get("POLICY_AUDIT_SCHEDULE")
+    or ("0 */2 * * * *" if os.environ.get("POLICY_DNS_ZONE") else "0 */5 * * * *"),
+)
 async def audit(timer: func.TimerRequest) -> None:
     """Record what was changed by hand, and log what is broken."""
     with lines.invocation():
         await _instance.audit()
+
+
+if takes_reports():  # without the setting there is no such route, and a cold start imports none of it
+
+    @app.route(route="v1/tlsrpt", methods=["POST"])
+    async def tlsrpt(req: func.HttpRequest) -> func.HttpResponse:
+        """Take in a report on TLS (RFC 8460 section 5.4)."""
+        with lines.invocation():
+            return await _instance.report(req)

@@ -8,7 +8,22 @@ import platform
 from collections.abc import Callable
 from dataclasses import asdict
 
-from bench import audit, backup, bulk, check, cold, flood, hit, look, memory, miss, over_http, package
+from bench import (
+    audit,
+    backup,
+    bulk,
+    check,
+    cold,
+    flood,
+    hit,
+    look,
+    memory,
+    miss,
+    over_http,
+    package,
+    reports,
+    zones,
+)
 from bench.common import ROOT, Figure
 
 _PARTS: dict[str, Callable[[], list[Figure]]] = {
@@ -24,6 +39,8 @@ _PARTS: dict[str, Callable[[], list[Figure]]] = {
     "bulk": bulk.measure,
     "backup": backup.measure,
     "check": check.measure,
+    "reports": reports.measure,
+    "zones": zones.measure,
 }
 _RESULTS = ROOT / ".bench" / "results.json"
 

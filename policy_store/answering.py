@@ -42,14 +42,14 @@ async def answer_policy(
     if copy is not None:
         response = copy.rendered or serving.copies.rendered(copy, _response(copy))
     else:
-        response = _not_found() if outcome == "unknown" else _unavailable()
+        response = _not_found() if outcome == "unknown" else unavailable()
     _log_answer(domain, outcome, response.status_code, copy.version if copy else "-", start, host, req)
     return response
 
 
 async def answer_unusable(req: func.HttpRequest) -> func.HttpResponse:
     """The answer to a request for a policy while a setting is wrong."""
-    response = _unavailable()
+    response = unavailable()
     _log_answer(None, "unavailable", response.status_code, "-", time.monotonic(), req.headers.get("Host"), req)
     return response
 
@@ -108,7 +108,8 @@ def _not_found() -> func.HttpResponse:
 
 
 @cache
-def _unavailable() -> func.HttpResponse:
+def unavailable() -> func.HttpResponse:
+    """The answer of a worker that cannot say anything now: senders go on with what they know."""
     return func.HttpResponse(status_code=503, headers={"Retry-After": str(RETRY_AFTER)})
 
 

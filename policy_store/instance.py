@@ -8,6 +8,7 @@ import logging
 import sys
 from collections.abc import Awaitable
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import azure.functions as func
 from azure.core.exceptions import AzureError
@@ -25,6 +26,9 @@ from policy_store.tables.failures import reason
 from policy_store.tables.history import TABLE as HISTORY_TABLE
 from policy_store.tables.history import History
 from policy_store.tables.policies import TABLE, PolicyTable
+
+if TYPE_CHECKING:
+    from policy_store.intake import Intake
 
 AUDIT_SECONDS = 240  # the next one is due a minute later
 
@@ -64,7 +68,20 @@ class _Parts:
 
     @cached_property
     def auditor(self) -> Auditor:
-        return Auditor(self._walked, self._walked_history)
+        publishes = None
+        if self.settings.dns_zone:
+            from policy_store.azure.publisher import open_publisher
+
+            publishes = open_publisher(self.settings)
+        return Auditor(self._walked, self._walked_history, publishes)
+
+    @cached_property
+    def intake(self) -> "Intake":
+        from policy_store.intake import Intake
+        from policy_store.tables.reports import TABLE as REPORT_TABLE
+        from policy_store.tables.reports import ReportTable
+
+        return Intake(self._walked, ReportTable(self._open(REPORT_TABLE, pages=True)))
 
     def _open(self, table: str, *, connections: int = 10, pages: bool = False) -> TableClient:
         return open_table(self.settings, table, connections=connections, pages=pages, credential=self._credential)
@@ -107,6 +124,15 @@ class Instance:
             _audit_log.error("the audit failed, the next one begins where it began: %s", reason(error))
         except Exception:
             _audit_log.exception("the audit failed, the next one begins where it began")
+
+    async def report(self, req: func.HttpRequest) -> func.HttpResponse:
+        """Take in a report on TLS; the first one imports what that needs."""
+        try:
+            intake = self._begin().intake
+        except SettingsError as error:
+            self._report(str(error))
+            return answering.unavailable()
+        return await intake.respond(req)
 
     def _begin(self) -> _Parts:
         if self._parts is None:

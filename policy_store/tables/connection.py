@@ -43,16 +43,24 @@ def identity(settings: Settings, *, operator: bool = False) -> TokenCredential |
     """
     if not settings.table_service_uri:
         return None
-    if operator:
-        from azure.identity import DefaultAzureCredential
+    return operator_identity() if operator else app_identity(settings.client_id)
 
-        return DefaultAzureCredential()
+
+def app_identity(client_id: str | None) -> AppIdentity:
+    """The app's managed identity, the system-assigned one or that with `client_id`; makes no request."""
     from azure.identity import ManagedIdentityCredential
 
     def make() -> TokenCredential:
-        return ManagedIdentityCredential(client_id=settings.client_id, **_bounded(_IDENTITY_BOUNDS, 10))
+        return ManagedIdentityCredential(client_id=client_id, **_bounded(_IDENTITY_BOUNDS, 10))
 
     return AppIdentity(make)
+
+
+def operator_identity() -> TokenCredential:
+    """Whoever is signed in at this machine, by `az login` and its like; makes no request."""
+    from azure.identity import DefaultAzureCredential
+
+    return DefaultAzureCredential()
 
 
 def open_table(
