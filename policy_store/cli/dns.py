@@ -261,14 +261,17 @@ def _print_blocks(records: Sequence[DnsRecord], wanted: Wanted) -> None:
 
 
 def _print_rows(records: Iterable[DnsRecord], wanted: Wanted, customers: Mapping[str, str], shape: Shape) -> None:
-    """Print all records as one table for programs, with what is to be done about each."""
+    """Print all records as one table for programs, with what is to be done about each: CSV by CSV_COLUMNS; in TSV, which
+    has no header, the domain comes first.
+    """
+    columns = CSV_COLUMNS if shape == "csv" else (*CSV_COLUMNS[1:], CSV_COLUMNS[0])
 
     def cells(record: DnsRecord) -> list[str]:
         state = record_state(record, session.now(), wanted.delegate)
         row = csv_row(record, customer=customers.get(record.domain, ""), state=state)
-        return [row[column] for column in CSV_COLUMNS]
+        return [row[column] for column in columns]
 
-    print_rows(CSV_COLUMNS, map(cells, records), shape)
+    print_rows(columns, map(cells, records), shape)
 
 
 def _print_lines(records: Iterable[DnsRecord], wanted: Wanted, resource_group: str, *, az: bool) -> None:
