@@ -27,7 +27,7 @@ def breaker(clock: Clock) -> Breaker:
 
 
 def _levels(caplog: pytest.LogCaptureFixture) -> list[int]:
-    return [record.levelno for record in caplog.records]
+    return [record.levelno for record in caplog.records if record.name == "policy_store.breaker"]
 
 
 def test_a_silent_read_opens_it_until_one_probe_succeeds(breaker: Breaker, clock: Clock) -> None:
@@ -80,4 +80,4 @@ def test_faults_that_come_and_go_are_one_episode(
     breaker.succeeded()
     breaker.succeeded()
     assert _levels(caplog) == [logging.ERROR, logging.WARNING]
-    assert caplog.messages[1] == "storage answers again"
+    assert "storage answers again" in caplog.messages

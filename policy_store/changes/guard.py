@@ -13,9 +13,9 @@ from policy_store.durations import DAY, in_words
 from policy_store.life import cached_until, in_testing_since, removal_date
 from policy_store.lint.findings import Finding
 from policy_store.lint.linter import lint_policy
-from policy_store.names import policy_host
 from policy_store.policy import Policy
 from policy_store.sender.facts import Facts, Fetched, PolicyHost
+from policy_store.sender.policy_host import next_step, why_no_text
 from policy_store.sender.published import TxtState, compare, not_delegated, served_word
 from policy_store.sender.verdict import judge
 from policy_store.tables.entry import Entry
@@ -185,22 +185,17 @@ def report_verdict(
 def _would_defer(policy: Policy, facts: Facts) -> bool:
     """Whether a sender that has `policy` would deliver to none of the MX hosts that it allows."""
     allowed = tuple(mx for mx in facts.mx if policy.matches(mx.host))
-    host = PolicyHost(fetched=Fetched(policy.text.encode("ascii")))
+    host = PolicyHost((("", Fetched(policy.text.encode("ascii"))),))
     had = replace(facts, txt=TxtState((StsRecord("1").text,)), policy_host=host, mx=allowed)
     return bool(allowed) and judge(had).if_enforced == "deferred"
 
 
 def _served_reasons(entry: Entry, facts: Facts) -> list[Reason]:
     """Why senders would not get this policy: the policy host does not answer as one, or serves another text."""
-    host, name = facts.policy_host, policy_host(entry.domain)
-    fetched = host.fetched
-    if fetched is None:
-        why = host.lookup_error or ("it has no address" if not host.addresses else "it was not asked")
-        return [Reason("not_served", f"https://{name} does not answer: {why}", "finish 'mta-sts bind' first")]
-    if fetched.problem is not None:
-        message = f"no sender gets the policy: {name} {fetched.detail or 'takes no connection'}"
-        return [Reason("not_served", message, f"'mta-sts check {entry.domain}' says more")]
-    word, detail = served_word(fetched.text, entry.revisions)
+    host = facts.policy_host
+    if why := why_no_text(entry.domain, host):
+        return [Reason("not_served", f"no sender gets the policy: {why}", next_step(entry.domain, host))]
+    word, detail = served_word(host.counting[0][1].text, entry.revisions)
     if word == "newest text":
         return []
     return [Reason("not_served", detail, f"'mta-sts dns check {entry.domain}' says more")]

@@ -36,15 +36,15 @@ def read_settings(store: str = "") -> Settings:
     return Settings.read(environment)
 
 
-def open_desk(store: str = "", resolver: str = "") -> Desk:
+def open_desk(store: str = "", resolver: str = "", *, allow_private: bool = False) -> Desk:
     """The desk of whoever runs the command. Raises SettingsError, CommandError."""
-    return Desk(open_store(store), operator(), now(), lookup(resolver))
+    return Desk(open_store(store), operator(), now(), lookup(resolver, allow_private=allow_private))
 
 
-def lookup(resolver: str = "", seconds: float = DNS_SECONDS) -> Lookup:
+def lookup(resolver: str = "", seconds: float = DNS_SECONDS, *, allow_private: bool = False) -> Lookup:
     """What asks DNS and hosts, through the DNS server that `--resolver` names, for so long. Raises CommandError."""
     try:
-        return Lookup(resolver, seconds)
+        return Lookup(resolver, seconds, allow_private=allow_private)
     except ValueError as error:
         raise CommandError(f"{error}.") from error
 

@@ -230,7 +230,7 @@ class TestEdits:
         answer = eager.ask("recorded.example")
         assert (answer.status, answer.body) == (200, _TEXT)
         assert parsedate_to_datetime(answer.headers["last-modified"]) == revision.since
-        assert len(eager.logged(r"^ERROR .* recorded\.example .*mx is 'no_host'")) == 1
+        assert eager.logged(r"^ERROR .* recorded\.example .*mx is 'no_host'")
 
     def test_without_any_copy_a_broken_row_is_unavailable(
         self, eager: HostProcess, policies_client: TableClient
