@@ -261,8 +261,8 @@ def _print_blocks(records: Sequence[DnsRecord], wanted: Wanted) -> None:
 
 
 def _print_rows(records: Iterable[DnsRecord], wanted: Wanted, customers: Mapping[str, str], shape: Shape) -> None:
-    """Print all records as one table for programs, with what is to be done about each: CSV by CSV_COLUMNS; in TSV, which
-    has no header, the domain comes first.
+    """Print all records as one table for programs, with what is to be done about each: CSV by CSV_COLUMNS, and TSV with
+    the domain first.
     """
     columns = CSV_COLUMNS if shape == "csv" else (*CSV_COLUMNS[1:], CSV_COLUMNS[0])
 
