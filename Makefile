@@ -7,7 +7,7 @@ unexport PYTHONHOME PYTHONIOENCODING PYTHONOPTIMIZE PYTHONPATH PYTHONSAFEPATH PY
 
 python := .venv/bin/python
 
-.PHONY: help run test test-deploy test-long lint bench package set-up clean
+.PHONY: help run test test-oldest test-deploy test-long lint bench package set-up clean
 
 help: ## these lines
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile
@@ -17,6 +17,9 @@ run: set-up ## the app on localhost with sample policies, until Ctrl-C (PORT=707
 
 test: set-up ## every test
 	@$(python) -m pytest -q -n 3 --dist loadfile --ignore tests/deploy --ignore tests/long # tests wait more than they compute
+
+test-oldest: set-up ## the served path with the oldest packages that requirements.txt allows
+	@./dev/test_oldest.sh
 
 test-deploy: set-up ## what the Azure CLI says of every command for it: installs it, 700 MB
 	@./dev/set_up_azure_cli.sh
@@ -41,5 +44,5 @@ set-up: ## .venv and dev/node/node_modules
 	@./dev/set_up.sh
 
 clean: ## remove all that the other jobs made, the local tables too
-	rm -rf .venv .venv-azure-cli dev/node/node_modules .azurite .bench .publish .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv .venv-azure-cli .venv-oldest dev/node/node_modules .azurite .bench .publish .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

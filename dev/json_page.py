@@ -15,6 +15,7 @@ from policy_store.changes.plan import Task
 from policy_store.changes.records import DnsItem
 from policy_store.changes.state import Difference, PolicyDetails, PolicyState, RevisionItem
 from policy_store.cli.audit import AuditResult
+from policy_store.cli.publish import PublishItem
 from policy_store.exchange.reports import ImportedReport
 from policy_store.lint.findings import Finding
 from policy_store.log_stats import FetchCount, LastGood, OldVersion, PostedReports, SlowAnswers, Stats, UnknownHost
@@ -46,6 +47,7 @@ SECTIONS: tuple[tuple[str, str, tuple[type[BaseModel], ...]], ...] = (
     ("lint", "An array of findings, those of each file or domain the worst first.", (Finding,)),
     ("check", "An array with an object for each domain.", (Check, MailHosts, MxCheck)),
     ("dns show", "An array of records.", (DnsItem,)),
+    ("dns publish", "An array with an object for each domain.", (PublishItem,)),
     ("dns check", "An array with an object for each domain.", (DnsCheck,)),
     ("bind and unbind", "An array with an object for each domain.", (Binding,)),
     ("audit", "One object.", (AuditResult, AuditProblem)),

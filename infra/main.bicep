@@ -32,6 +32,11 @@ param sharedStore string = ''
 
 @description('Whether the app takes TLS reports at /v1/tlsrpt: see docs/reports.md.')
 param tlsReports bool = false
+@description('Name of a DNS zone to make, such as sts.provider.example, in which the app publishes the ids by itself. Empty: no zone, and nothing is published.')
+param dnsZone string = ''
+
+@description('The TXT record for TLS reports that customers of the zone share, such as v=TLSRPTv1; rua=mailto:tls@provider.example; Empty: none.')
+param reportsRecord string = ''
 
 var onFlex = plan == 'flex'
 var packageContainer = 'app-package'
@@ -165,7 +170,18 @@ var reportSettings = tlsReports ? [
   }
 ] : []
 
-var settings = concat(hostHeaderSetting, reportSettings, [
+var zoneSettings = empty(dnsZone) ? [] : [
+  {
+    name: 'POLICY_DNS_ZONE'
+    value: resourceId('Microsoft.Network/dnsZones', dnsZone)
+  }
+  {
+    name: 'POLICY_REPORTS_RECORD'
+    value: reportsRecord
+  }
+]
+
+var settings = concat(hostHeaderSetting, reportSettings, zoneSettings, [
   {
     name: 'POLICY_STORE__tableServiceUri'
     value: store
@@ -402,6 +418,16 @@ resource operatorsKeepReports 'Microsoft.Authorization/roleAssignments@2022-04-0
   }
 }
 
+module zone 'zone.bicep' = if (!empty(dnsZone)) {
+  name: 'zone'
+  params: {
+    appName: appName
+    appPrincipalId: app.identity.principalId
+    operatorsGroupId: operatorsGroupId
+    zoneName: dnsZone
+  }
+}
+
 module alerts 'alerts.bicep' = {
   name: 'alerts'
   params: {
@@ -424,3 +450,6 @@ output domainVerificationId string = app.properties.customDomainVerificationId
 
 @description('What the command takes as --store.')
 output store string = store
+
+@description('The name servers that the parent of the zone delegates it to (NS records). Empty without a zone.')
+output nameServers array = empty(dnsZone) ? [] : zone.outputs.nameServers

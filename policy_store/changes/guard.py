@@ -16,7 +16,7 @@ from policy_store.lint.linter import lint_policy
 from policy_store.policy import Policy
 from policy_store.sender.facts import Facts, Fetched, PolicyHost
 from policy_store.sender.policy_host import next_step, why_no_text
-from policy_store.sender.published import TxtState, compare, served_word
+from policy_store.sender.published import TxtState, compare, not_delegated, served_word
 from policy_store.sender.verdict import judge
 from policy_store.tables.entry import Entry
 from policy_store.tables.reports import ReportRow
@@ -128,11 +128,14 @@ def testing_reasons(entry: Entry, *, now: datetime, after: timedelta) -> list[Re
     return [Reason("too_soon", message, f"wait until {shown_due(since + after)} and read the reports")]
 
 
-def world_reasons(entry: Entry, policy: Policy, facts: Facts, *, served_counts: bool = True) -> list[Reason]:
+def world_reasons(
+    entry: Entry, policy: Policy, facts: Facts, *, served_counts: bool = True, zone: str = ""
+) -> list[Reason]:
     """Why `policy` must not be enforced by what a sending server finds: the MX hosts, how they take TLS (RFC 8461
     section 4), the policy host, and the id in DNS, without which senders go on with an older text (section 8.1).
 
-    Without `served_counts` the last two do not count, since what is served now is what is to be replaced.
+    Without `served_counts` the last two do not count, since what is served now is what is to be replaced. `zone` is the
+    zone that customers delegate to, where there is one.
     """
     hosts = None if facts.mx_records is None else tuple(mx.host for mx in facts.mx)
     reasons = mx_reasons(policy, hosts)
@@ -142,7 +145,7 @@ def world_reasons(entry: Entry, policy: Policy, facts: Facts, *, served_counts: 
         return reasons
     reasons += _served_reasons(entry, facts)
     if compare(facts.txt, entry.revisions).word != "right":
-        remedy = "see 'mta-sts dns check'"
+        remedy = not_delegated(entry.domain, facts.txt_cname, zone) or "see 'mta-sts dns check'"
         reasons.append(Reason("id_not_current", "the TXT record does not show the current id", remedy))
     return reasons
 

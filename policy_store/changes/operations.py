@@ -150,7 +150,7 @@ def promote(
     reasons = testing_reasons(entry, now=desk.now, after=after) + lint_reasons(refusing)
     reasons += short_reasons(entry, enforced)
     facts = desk.world.facts(entry.domain)
-    reasons += world_reasons(entry, enforced, facts)
+    reasons += world_reasons(entry, enforced, facts, zone=desk.store.zone)
     found = report_verdict(desk, entry, reports, facts, demands, without_reports=without_reports)
     if found is not None and found.verdict != "ready":
         reasons.append(Reason(found.code, f"the TLS reports say: {found.sentence}"))

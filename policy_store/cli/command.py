@@ -34,7 +34,7 @@ COMMANDS = {
         "remove": ("edit", "Remove the row of a domain that was retired; its history stays."),
     },
     "DNS and Azure": {
-        "dns": ("dns", "The DNS records: print them, and check them."),
+        "dns": ("dns", "The DNS records: print, check and publish them."),
         "bind": ("bind", "Bind mta-sts.DOMAIN to the app, with a free certificate or your own."),
         "unbind": ("bind", "Take mta-sts.DOMAIN from the app, with its free certificate."),
     },

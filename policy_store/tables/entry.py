@@ -12,8 +12,6 @@ from policy_store.tables.history import History, Revision, key_of, newest_readab
 from policy_store.tables.policies import PolicyTable
 from policy_store.tables.row import InvalidRow, Row
 
-_REASONS = 10  # of one row that are told
-
 type ProblemCode = Literal["invalid_row", "unreachable_row", "vanished_row", "unrecorded_edit"]
 
 
@@ -96,12 +94,12 @@ class Entry:
     def problems(self) -> list[Problem]:
         """What is wrong with the state of the domain, each thing in the one sentence that there is for it."""
         found = [
-            Problem("unreachable_row", f"no request finds a row: {_told(row)}", "add it under the right keys", row.etag)
+            Problem("unreachable_row", f"no request finds the row: {row}", "add it under the right keys", row.etag)
             for row in self.unreachable
         ]
         if isinstance(self.row, InvalidRow):
             stays = "its last good revision stays in force" if self.in_force else "nothing is served"
-            message = f"the row is invalid, {stays}: {_told(self.row)}"
+            message = f"the row is invalid, {stays}: {self.row}"
             found.append(Problem("invalid_row", message, "fix it with 'mta-sts edit'", self.row.etag))
         elif isinstance(self.row, Row) and not self.recorded:
             message = "the row was changed by hand and has no id yet"
@@ -111,14 +109,6 @@ class Entry:
             remedy = "bring it back with 'mta-sts rollback', then retire it"
             found.append(Problem("vanished_row", message, remedy, self.revisions[-1].key))
         return found
-
-
-def _told(row: InvalidRow) -> str:
-    """The first mistakes of a row, and how many more there are."""
-    reasons = [str(problem) for problem in row.problems[:_REASONS]]
-    if len(row.problems) > _REASONS:
-        reasons.append(f"and {len(row.problems) - _REASONS} more")
-    return "; ".join(reasons)
 
 
 def walk(policies: PolicyTable, history: History, *, after: str = "") -> Iterator[Entry]:
@@ -143,6 +133,11 @@ def walk(policies: PolicyTable, history: History, *, after: str = "") -> Iterato
                 row = item
         entry = Entry(domain, row, tuple(unreachable), tuple(revisions))
         yield replace(entry, row=row_of(policies, domain)) if entry.vanished else entry
+
+
+def entry_of(policies: PolicyTable, history: History, domain: str) -> Entry:
+    """All that both tables hold of `domain`; two requests."""
+    return Entry(domain, row_of(policies, domain), (), tuple(history.revisions(domain)))
 
 
 def row_of(policies: PolicyTable, domain: str) -> Row | InvalidRow | None:

@@ -20,15 +20,17 @@ from azure.data.tables import TableClient
 from policy_store.names import quoted
 from policy_store.policy import Policy, PolicySyntaxError
 from policy_store.tables.intent import Intent
-from policy_store.tables.policies import PolicyTable, entities_after, entity_exists
+from policy_store.tables.policies import PolicyTable, entities_after, entity_exists, refuse_other_keys
 from policy_store.tables.row import InvalidRow, Row
 
 TABLE = "policyhistory"
+REPORTED_LIMIT = 1000  # rows that are left out, of which the log hears once
 
 _log = logging.getLogger(__name__)
 _KEY = re.compile(r"[0-9]{14}Z")
 _COLUMNS = ("PartitionKey", "RowKey", "id", "text", "by", "note")  # the others repeat the text
 _ID = re.compile(r"[A-Za-z0-9]{1,32}")  # RFC 8461 section 3.1
+_AHEAD = timedelta(days=1)  # how far clocks may differ
 
 
 class InvalidRevision(ValueError):
@@ -57,14 +59,19 @@ class Revision:
         return _time_of(self.key)
 
     @classmethod
-    def read(cls, entity: Mapping[str, Any]) -> Self:
-        """The revision that `entity` holds; its columns mode, mx and max_age are for people. Raises InvalidRevision."""
+    def read(cls, entity: Mapping[str, Any], now: datetime) -> Self:
+        """The revision that `entity` holds; its columns mode, mx and max_age are for people. Raises InvalidRevision.
+
+        A RowKey more than a day after `now` is no time that a row was written at.
+        """
         domain, key = str(entity["PartitionKey"]), str(entity["RowKey"])
         id_, text = entity.get("id"), entity.get("text")
         try:
-            _time_of(key)
+            since = _time_of(key)
         except ValueError as error:
             raise InvalidRevision(f"revision {quoted(key)} of {quoted(domain)}: the RowKey is no time") from error
+        if since - now > _AHEAD:
+            raise InvalidRevision(f"revision {key} of {quoted(domain)}: the RowKey is a time in the future")
         if not isinstance(id_, str) or not _ID.fullmatch(id_):
             raise InvalidRevision(f"revision {key} of {quoted(domain)}: the id is not 1 to 32 letters and digits")
         if not isinstance(text, str):
@@ -121,14 +128,16 @@ class History:
 
     def __init__(self, client: TableClient) -> None:
         self._client = client
+        self._reported: set[str] = set()  # the messages of rows that are left out
 
     def revisions(self, domain: str) -> list[Revision]:
         """The revisions of `domain`, the oldest first."""
-        return list(_read(self._client.query_entities("PartitionKey eq @domain", parameters={"domain": domain})))
+        entities = self._client.query_entities("PartitionKey eq @domain", parameters={"domain": domain})
+        return list(self._read(entities, domain))
 
     def all_revisions(self, *, after: str = "") -> Iterator[Revision]:
         """Every revision of the domains greater than `after` in the order of their keys, fetched page by page."""
-        return _read(entities_after(self._client, after, _COLUMNS))
+        return self._read(entities_after(self._client, after, _COLUMNS))
 
     def record(
         self, row: Row, policies: PolicyTable, *, by: str, note: str = "", policy_id: str | None = None
@@ -173,6 +182,21 @@ class History:
             if all(other.key != free for other in self.revisions(row.domain)):
                 key = _next(free)  # a row that is no revision holds the key
 
+    def _read(self, entities: Iterable[Mapping[str, Any]], domain: str | None = None) -> Iterator[Revision]:
+        now = datetime.now(UTC)
+        for entity in entities:
+            if domain is not None:
+                refuse_other_keys(entity, domain)
+            try:
+                yield Revision.read(entity, now)
+            except InvalidRevision as invalid:
+                self._report(str(invalid))
+
+    def _report(self, problem: str) -> None:
+        if problem not in self._reported and len(self._reported) < REPORTED_LIMIT:
+            self._reported.add(problem)
+            _log.error("%s: it is left out, since only recorders write the history", problem)
+
     def _add(self, revision: Revision, policy: Policy) -> bool:
         """Add the revision; False where its key is taken."""
         entity = {
@@ -193,14 +217,6 @@ class History:
                 raise
             return False
         return True
-
-
-def _read(entities: Iterable[Mapping[str, Any]]) -> Iterator[Revision]:
-    for entity in entities:
-        try:
-            yield Revision.read(entity)
-        except InvalidRevision as invalid:
-            _log.error("%s: it is left out, since only recorders write the history", invalid)
 
 
 def _in_force(row: Row, policies: PolicyTable) -> bool:

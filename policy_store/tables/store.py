@@ -12,7 +12,7 @@ from azure.core.exceptions import (
     ServiceResponseError,
 )
 
-from policy_store.settings import Settings
+from policy_store.settings import Settings, SettingsError
 from policy_store.spelling import meant
 from policy_store.tables.connection import open_table
 from policy_store.tables.entry import Entry, row_of, walk
@@ -21,17 +21,21 @@ from policy_store.tables.history import History
 from policy_store.tables.policies import PolicyTable
 from policy_store.tables.reports import TABLE as REPORT_TABLE
 from policy_store.tables.reports import ReportTable
+from policy_store.zone_id import ZoneId
 
 
 @dataclass(frozen=True)
 class Store:
-    """The tables; for how many seconds the app serves a copy; and the store's name for people."""
+    """The tables; for how many seconds the app serves a copy; the store's name for people; and the zone that customers
+    delegate to, empty where there is none.
+    """
 
     policies: PolicyTable
     history: History
     reports: ReportTable
     fresh_seconds: float
     name: str
+    zone: str = ""
 
     @classmethod
     def open(cls, settings: Settings) -> Self:
@@ -39,7 +43,12 @@ class Store:
         policies = open_table(settings, operator=True)
         history = open_table(settings, HISTORY_TABLE, operator=True)
         reports = ReportTable(open_table(settings, REPORT_TABLE, operator=True))
-        return cls(PolicyTable(policies), History(history), reports, settings.fresh_seconds, _name(policies.url))
+        try:
+            zone = ZoneId.parse(settings.dns_zone).name if settings.dns_zone else ""
+        except ValueError as error:
+            raise SettingsError(f"POLICY_DNS_ZONE: {error}") from error
+        name = _name(policies.url)
+        return cls(PolicyTable(policies), History(history), reports, settings.fresh_seconds, name, zone)
 
     def entry(self, domain: str, *, brief: bool = False) -> Entry:
         """All that the store holds of `domain`; two requests, in `brief` only one where there is no row."""
