@@ -223,7 +223,7 @@ def _promote(day: Day) -> None:
     day.zone[_ELSEWHERE] = {"MX": ["10 mx.elsewhere.example."]}
     del day.zone[f"_mta-sts.{_FORGOTTEN}"]
     said = day.ask("promote", *_DOMAINS[5:20], "--note", "the reports are clean", "--yes", code=1)
-    assert said.stdout.endswith("13 promoted, 0 unchanged, 2 refused\n")
+    assert said.stdout.endswith("13 promoted, 0 unchanged, 2 refused\n"), said.stderr
     assert f"{_ELSEWHERE} was not promoted: no pattern matches the MX host mx.elsewhere.example" in said.stderr
     assert f"{_FORGOTTEN} was not promoted: the TXT record does not show the current id" in said.stderr
     enforced = [policy["domain"] for policy in day.json("list", "--where", "mode = enforce")]
