@@ -11,7 +11,7 @@ _PACKAGE = _ROOT / "policy_store"
 
 # From the ground up: a room may import those on lower floors, and its neighbours on the same floor without a circle.
 _FLOORS = (
-    {"names", "policy", "settings", "times", "pool", "log_lines", "log_stats", "dns_records"},
+    {"names", "policy", "settings", "times", "pool", "log_lines", "log_stats", "dns_records", "durations", "spelling"},
     {"tables"},
     {"life"},
     {"serving", "audit"},  # the app

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from policy_store.changes.change import Reason
 from policy_store.dns_records import StsRecord
+from policy_store.durations import DAY, in_words
 from policy_store.life import cached_until, in_testing_since, removal_date
 from policy_store.lint.findings import Finding
 from policy_store.lint.linter import lint_policy
@@ -55,6 +56,18 @@ def enforce_reasons(entry: Entry, policy: Policy) -> list[Reason]:
     else:
         remedy = f"enforce comes by 'mta-sts promote {entry.domain}'"
     return [Reason("promote", message, remedy)]
+
+
+def short_reasons(entry: Entry, policy: Policy) -> list[Reason]:
+    """Why `policy` must not be enforced for so short a time: it protects for minutes where days were meant, since a
+    sender forgets it before the next message. One that is enforced for that long already may go on.
+    """
+    before = entry.in_force
+    known = before is not None and before.mode == "enforce" and before.max_age <= policy.max_age
+    if policy.mode != "enforce" or policy.max_age >= DAY or known:
+        return []
+    message = f"max_age is {policy.max_age} ({in_words(policy.max_age)}), less than a day"
+    return [Reason("max_age_under_a_day", message, "weeks are usual; days and weeks may be written as 60d and 8w")]
 
 
 def drop_reasons(

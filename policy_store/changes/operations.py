@@ -21,6 +21,7 @@ from policy_store.changes.guard import (
     lint_reasons,
     mx_reasons,
     removal_reasons,
+    short_reasons,
     testing_reasons,
     world_reasons,
 )
@@ -32,7 +33,6 @@ from policy_store.tables.row import InvalidRow, Row
 from policy_store.times import shown
 
 DEFAULT_MODE: Mode = "testing"
-DEFAULT_MAX_AGE = 604800  # seconds, a week: shorter ones are ignored by some senders
 SLIP = timedelta(days=7)  # so long a text that was enforced may come back without a new testing period
 
 
@@ -50,7 +50,14 @@ class Wanted:
 
 
 def add(
-    desk: Desk, entry: Entry, policy: Policy, *, note: str | None = None, customer: str | None = None, why: str = ""
+    desk: Desk,
+    entry: Entry,
+    policy: Policy,
+    *,
+    note: str | None = None,
+    customer: str | None = None,
+    why: str = "",
+    force: bool = False,
 ) -> Planned:
     """The first policy of a domain; one that is here with this very policy is as it should be."""
     if isinstance(entry.row, Row) and entry.row.policy == policy and note in (None, entry.row.note):
@@ -58,6 +65,8 @@ def add(
     if entry.row is not None:
         remedy = f"change it with 'mta-sts edit {entry.domain}'"
         return _refused(entry, Reason("row_exists", "it has a row already", remedy))
+    if not force and (reasons := short_reasons(entry, policy)):
+        return Refused(entry.domain, tuple(reasons), forcible=True)
     return planned(desk, entry, policy, why=why or note or "", note=note, customer=customer)
 
 
@@ -67,7 +76,7 @@ def edit(desk: Desk, entry: Entry, wanted: Wanted, *, force: bool = False, named
     A pattern to drop that is not there is refused where the domain was `named`; of many it leaves a domain unchanged.
     """
     if entry.row is None:
-        return _refused(entry, _no_row(entry))
+        return _refused(entry, _no_row(desk, entry))
     fields, missing = _merged(entry.row, wanted)
     if missing:
         return _refused(entry, *missing)
@@ -123,6 +132,7 @@ def promote(desk: Desk, entry: Entry, *, after: timedelta = TESTING, why: str = 
     enforced = policy.model_copy(update={"mode": "enforce"})
     refusing, _ = findings_of(entry, enforced)
     reasons = testing_reasons(entry, now=desk.now, after=after) + lint_reasons(refusing)
+    reasons += short_reasons(entry, enforced)
     reasons += world_reasons(entry, enforced, desk.world.facts(entry.domain))
     if reasons and not force:
         return Refused(entry.domain, tuple(reasons), forcible=True)
@@ -238,7 +248,7 @@ def as_it_is(desk: Desk, entry: Entry) -> Planned:
 
 def edit_reasons(desk: Desk, entry: Entry, policy: Policy) -> list[Reason]:
     """Why an edit must not put `policy` in force; DNS is asked only where the answer counts."""
-    if reasons := enforce_reasons(entry, policy):
+    if reasons := enforce_reasons(entry, policy) + short_reasons(entry, policy):
         return reasons
     before = entry.in_force
     if before is None or policy.mode != "enforce" or set(before.mx) <= set(policy.mx):
@@ -284,8 +294,10 @@ def _kept(row: Row | InvalidRow, column: str, default: Any) -> Any:
     return getattr(row.policy, column) if isinstance(row, Row) else row.readable.get(column, default)
 
 
-def _no_row(entry: Entry) -> Reason:
-    return Reason("no_row", "it has no row", f"add it with 'mta-sts add {entry.domain}'")
+def _no_row(desk: Desk, entry: Entry) -> Reason:
+    near = desk.store.near(entry.domain)
+    remedy = f"did you mean {near}?" if near else f"add it with 'mta-sts add {entry.domain}'"
+    return Reason("no_row", "it has no row", remedy)
 
 
 def _no_policy(error: ValidationError) -> Reason:

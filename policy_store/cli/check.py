@@ -3,7 +3,6 @@
 import asyncio
 import socket
 import ssl
-import sys
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,6 +21,7 @@ from policy_store.cli.lint import print_findings
 from policy_store.cli.options import JsonOption, ResolverOption, StoreOption, read_domain
 from policy_store.cli.screen import print_json, print_table, printer, progress
 from policy_store.cli.session import lookup, open_store
+from policy_store.exchange.sources import together
 from policy_store.lint.findings import Finding
 from policy_store.policy import LARGEST_TEXT
 from policy_store.pool import concurrently
@@ -140,11 +140,10 @@ def _names(domains: Sequence[str], file: str, every: bool, store: Store | None) 
     """The domains to check, each once. Raises CommandError."""
     texts = list(domains)
     if file:
-        try:
-            content = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            raise CommandError(f"{file} cannot be read: {error}.") from error
-        texts += [line.strip() for line in content.splitlines() if line.strip() and not line.startswith("#")]
+        found = together([file])
+        if wrong := [problem for proposal in found for problem in proposal.sentences]:
+            raise CommandError("\n".join(wrong))
+        texts += [proposal.domain for proposal in found if proposal.domain]
     names = [read_domain(text) for text in texts]
     if every and store is not None:
         names += store.domains()

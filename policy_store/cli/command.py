@@ -25,7 +25,7 @@ COMMANDS = {
     },
     "Change": {
         "add": ("edit", "Add the policy of a domain, in testing unless you say otherwise."),
-        "import": ("bulk", "Add many policies from a file: CSV, JSON, accepted domains, or a folder of policy texts."),
+        "import": ("bulk", "Add many policies from files: CSV, JSON, accepted domains, or a folder of policy texts."),
         "edit": ("edit", "Change the policies of some domains, each only if nobody else changed it meanwhile."),
         "promote": ("promote", "Go from testing to enforce, once nothing in the policy or in DNS would stop mail."),
         "rollback": ("edit", "Put an older text in force again, as a new revision with a new id."),
@@ -39,6 +39,8 @@ COMMANDS = {
     },
     "Look after the store": {
         "audit": ("audit", "Record what was changed by hand and report what is broken."),
+        "backup": ("backup", "Save the tables whole in one file: every row with all its cells, every revision."),
+        "restore": ("backup", "Put back what a backup has and the tables lack; what is there stays."),
         "export": ("bulk", "Write policies to a CSV or JSON file, or to a folder of policy texts."),
         "site": ("site", "Write policies as static sites, for Azure Static Web Apps or GitHub Pages."),
         "stats": ("stats", "Count exported log lines: fetches by domain and sender, unknown hosts, slow answers."),

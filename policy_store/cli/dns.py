@@ -18,6 +18,7 @@ from policy_store.cli.errors import PROBLEM, CommandError
 from policy_store.cli.options import (
     AllOption,
     DomainsArgument,
+    FormatOption,
     JsonOption,
     ResolverOption,
     StoreOption,
@@ -26,7 +27,7 @@ from policy_store.cli.options import (
     read_selection,
     refuse_together,
 )
-from policy_store.cli.screen import complain, print_json, print_table, printer, progress
+from policy_store.cli.screen import Shape, complain, print_json, print_rows, print_table, printer, progress, shape_of
 from policy_store.cli.session import lookup, open_store
 from policy_store.dns_records import DnsRecord, RecordSyntaxError, TlsrptRecord
 from policy_store.names import InvalidName
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from policy_store.sender.dns_check import DnsCheck  # brings dnspython, which only the check needs
 
 _RESOURCE_GROUP = '"$RESOURCE_GROUP"'
+_NEXT_URI = re.compile(r",(?=\s*(?:mailto|https):)", re.IGNORECASE)
 _PLAIN = re.compile(r"[A-Za-z0-9_.-]+")
 
 group = typer.Typer(help="The DNS records: print them, and check them.", no_args_is_help=True)
@@ -73,9 +75,14 @@ def show(
         str, typer.Option(metavar="ZONE", help="The DNS zone that holds the domains, where not each is its own.")
     ] = "",
     format_: Annotated[
-        Literal["table", "zone", "az"],
-        typer.Option("--format", help="A table, lines of a zone file (BIND), or commands of the Azure CLI."),
-    ] = "table",
+        Literal["table", "tsv", "csv", "json", "zone", "az"] | None,
+        typer.Option(
+            "--format",
+            metavar="table|tsv|csv|json|zone|az",
+            help="A table on a terminal, TSV elsewhere; lines of a zone file (BIND), or commands of the Azure CLI.",
+            show_default=False,
+        ),
+    ] = None,
     resource_group: Annotated[
         str, typer.Option("--resource-group", "-g", metavar="NAME", help="The resource group of the zones, for az.")
     ] = "",
@@ -87,7 +94,7 @@ def show(
 
     Example: mta-sts dns show contoso.com --app-host contoso-sts.azurewebsites.net
     """
-    refuse_together(json=json, format="" if format_ == "table" else format_)
+    refuse_together(json=json, format=format_)
     if resource_group and format_ != "az":
         raise CommandError("--resource-group is for --format az: give both, or neither.")
     wanted = Wanted(
@@ -101,12 +108,19 @@ def show(
     latest = max((record.not_before for record in records if record.not_before), default=session.now())
     if wait:
         _wait_until(latest)
-    if json:
+    shape = shape_of(None if format_ == "zone" or format_ == "az" else format_, json=json)
+    if format_ in ("zone", "az"):
+        _print_lines(records, wanted, resource_group, az=format_ == "az")
+    elif shape == "json":
         print_json(map(DnsItem.of, records))
-    elif format_ == "table":
+    elif shape == "table":
         _print_table(records, wanted)
     else:
-        _print_lines(records, wanted, resource_group, az=format_ == "az")
+        rows = (
+            (record.domain, record.zone, record.name, record.type, record.value, _from(record) or "now")
+            for record in records
+        )
+        print_rows(("domain", "zone", "name", "type", "value", "publish from"), rows, shape)
     for problem in problems:
         complain(problem)
     if problems:
@@ -122,6 +136,7 @@ def check(
     ca_file: Annotated[
         str, typer.Option(metavar="FILE", help="Authorities (PEM) to trust too.", show_default=False)
     ] = "",
+    format_: FormatOption = None,
     json: JsonOption = False,
     resolver: ResolverOption = "",
     store: StoreOption = "",
@@ -141,7 +156,7 @@ def check(
     tables = open_store(store)
     checker = DnsChecker(lookup(resolver).resolver, context, https_port, tables.fresh_seconds, session.now())
     checks = progress(checker.check_all(_entries(tables, selection)), "checking", len(selection.domains) or None)
-    _print_checks(checks, json=json)
+    _print_checks(checks, shape_of(format_, json=json))
 
 
 def _entries(store: Store, selection: Selection) -> Iterator[Entry]:
@@ -215,7 +230,7 @@ def _from(record: DnsRecord) -> str:
     return shown_due(due) if due and session.now() < due else ""
 
 
-def _print_checks(checks: "Iterable[DnsCheck]", *, json: bool) -> None:
+def _print_checks(checks: "Iterable[DnsCheck]", shape: Shape) -> None:
     """Print what the world sees. Raises typer.Exit where a domain is not right."""
     counts: Counter[str] = Counter()
 
@@ -224,8 +239,11 @@ def _print_checks(checks: "Iterable[DnsCheck]", *, json: bool) -> None:
             counts[found.status] += 1
             yield found
 
-    if json:
+    if shape == "json":
         print_json(counted())
+    elif shape != "table":
+        rows = ((found.domain, found.status, found.detail) for found in counted())
+        print_rows(("domain", "status", "detail"), rows, shape)
     else:
         print_table(("domain", "status", "detail"), [(found.domain, found.status, found.detail) for found in counted()])
         words = ", ".join(f"{count} {word}" for word, count in counts.most_common())
@@ -237,6 +255,8 @@ def _print_checks(checks: "Iterable[DnsCheck]", *, json: bool) -> None:
 
 def _read_rua(texts: Sequence[str]) -> tuple[str, ...]:
     try:
-        return TlsrptRecord(tuple(texts)).rua if texts else ()
+        # Records have several addresses with commas between them; a comma inside an address is written %2C.
+        uris = (uri.strip() for text in texts for uri in _NEXT_URI.split(text))
+        return TlsrptRecord(tuple(uris)).rua if texts else ()
     except RecordSyntaxError as error:
         raise CommandError(f"--rua: {error}.") from error

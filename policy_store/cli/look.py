@@ -20,6 +20,7 @@ from policy_store.cli.options import (
     AllOption,
     DomainArgument,
     DomainsArgument,
+    FormatOption,
     JsonOption,
     ResolverOption,
     StoreOption,
@@ -27,13 +28,14 @@ from policy_store.cli.options import (
     read_domain,
     read_domains,
 )
-from policy_store.cli.screen import clean, coloured, print_json, printer, progress
+from policy_store.cli.screen import clean, coloured, print_json, print_rows, printer, progress, shape_of
 from policy_store.cli.session import lookup, open_store
 from policy_store.pool import ordered
 from policy_store.tables.entry import Entry
 from policy_store.tables.history import Revision
 from policy_store.times import shown
 
+_COLUMNS = ("domain", "mode", "mx", "max_age", "id", "since", "customer", "note", "dns", "problems")
 _BATCH = 100  # lines that are laid out at once
 
 
@@ -43,6 +45,7 @@ def list_(
     every: AllOption = False,
     where: WhereOption = None,
     dns: Annotated[bool, typer.Option("--dns", help="Ask DNS for each domain's TXT record too.")] = False,
+    format_: FormatOption = None,
     json: JsonOption = False,
     resolver: ResolverOption = "",
     store: StoreOption = "",
@@ -55,6 +58,7 @@ def list_(
         raise CommandError("Name the domains, or give --all or --where; not both.")
     if resolver and not dns:
         raise CommandError("--resolver is for --dns: give both, or neither.")
+    shape = shape_of(format_, json=json)
     selection = Selection(tuple(read_domains(domains or ())), read_conditions(where or ()))
     tables = open_store(store)
     world = lookup(resolver)
@@ -72,10 +76,12 @@ def list_(
             count += 1
             yield one
 
-    if json:
+    if shape == "json":
         print_json(counted())
-    else:
+    elif shape == "table":
         _print_states(counted(), dns=dns)
+    else:
+        print_rows(_COLUMNS, map(_cells, counted()), shape)
     if not count and selection.named:
         raise CommandError("None of these domains is in the store: 'mta-sts list' shows what there is.", PROBLEM)
 
@@ -106,15 +112,25 @@ def show(domain: DomainArgument, json: JsonOption = False, store: StoreOption = 
 
 
 @app.command("history")
-def history(domain: DomainArgument, json: JsonOption = False, store: StoreOption = "") -> None:
+def history(
+    domain: DomainArgument, format_: FormatOption = None, json: JsonOption = False, store: StoreOption = ""
+) -> None:
     """List the revisions of a domain, the newest first.
 
     Example: mta-sts history contoso.com
     """
     entry = _existing(store, domain)
     items = [RevisionItem.of(revision) for revision in reversed(entry.revisions)]
-    if json:
+    shape = shape_of(format_, json=json)
+    if shape == "json":
         print_json(items)
+        return
+    if shape != "table":
+        rows = (
+            (item.domain, item.id, f"{item.since:%Y-%m-%dT%H:%M:%SZ}", _mode(item.text), item.by, item.note)
+            for item in items
+        )
+        print_rows(("domain", "id", "since", "mode", "by", "note"), rows, shape)
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("id", "since (UTC)", "mode", "by", "note"):
@@ -159,10 +175,12 @@ def diff(
 
 def _existing(store: str, domain: str) -> Entry:
     """All that the store holds of a domain. Raises CommandError where that is nothing."""
-    name = read_domain(domain)
-    entry = open_store(store).entry(name)
+    name, tables = read_domain(domain), open_store(store)
+    entry = tables.entry(name)
     if entry.row is None and not entry.revisions:
-        raise CommandError(f"{name} is not in the store: add it with 'mta-sts add {name}'.", PROBLEM)
+        near = tables.near(name)
+        remedy = f"did you mean {near}?" if near else f"add it with 'mta-sts add {name}'."
+        raise CommandError(f"{name} is not in the store: {remedy}", PROBLEM)
     return entry
 
 
@@ -195,6 +213,13 @@ def _print_states(states: Iterable[PolicyState], *, dns: bool) -> None:
             console.print(Padding(Text(clean(problem), style="red"), (0, 0, 0, 2)))
         count += len(batch)
     print(f"{count} domains" if count != 1 else "1 domain")
+
+
+def _cells(state: PolicyState) -> tuple[str, ...]:
+    """A state as one row of data."""
+    since, max_age = (f"{state.since:%Y-%m-%dT%H:%M:%SZ}" if state.since else ""), state.max_age
+    values = (state.mode or "", " ".join(state.mx), "" if max_age is None else str(max_age), state.id or "", since)
+    return (state.domain, *values, state.customer, state.note, state.dns or "", "; ".join(state.problems))
 
 
 def _until_problem(states: Iterator[PolicyState]) -> Iterator[PolicyState]:

@@ -1,5 +1,6 @@
 """The commands that wait for the right day: promote, retire, plan."""
 
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Annotated
 
@@ -7,6 +8,7 @@ import typer
 
 from policy_store.changes import operations
 from policy_store.changes.change import Planned
+from policy_store.changes.plan import Task
 from policy_store.changes.plan import plan as plan_of
 from policy_store.cli import session
 from policy_store.cli.changing import Changing
@@ -16,6 +18,7 @@ from policy_store.cli.options import (
     DomainsArgument,
     DryRunOption,
     ForceOption,
+    FormatOption,
     JsonOption,
     ReasonOption,
     ResolverOption,
@@ -26,11 +29,13 @@ from policy_store.cli.options import (
     need_reason,
     read_selection,
 )
-from policy_store.cli.screen import print_json, print_table, progress
+from policy_store.cli.screen import print_json, print_rows, progress, say, shape_of
 from policy_store.cli.session import open_desk, open_store
 from policy_store.life import TESTING
 from policy_store.tables.entry import Entry
 from policy_store.times import shown_due
+
+_SHOWN = 5  # domains that are named of those for which the same is to be done
 
 
 @app.command("promote")
@@ -90,7 +95,9 @@ def retire(
 
 
 @app.command("plan")
-def plan(where: WhereOption = None, json: JsonOption = False, store: StoreOption = "") -> None:
+def plan(
+    where: WhereOption = None, format_: FormatOption = None, json: JsonOption = False, store: StoreOption = ""
+) -> None:
     """List what has to be done next, and when, in all domains.
 
     Example: mta-sts plan --json
@@ -99,12 +106,32 @@ def plan(where: WhereOption = None, json: JsonOption = False, store: StoreOption
     tables = open_store(store)
     entries = progress(selection.entries(tables), "reading both tables")
     tasks = plan_of(entries, now=session.now(), fresh_seconds=tables.fresh_seconds)
-    if json:
+    shape = shape_of(format_, json=json)
+    if shape == "json":
         print_json(tasks)
+    elif shape != "table":
+        print_rows(("domain", "due", "what"), ((task.domain, _due(task), task.what) for task in tasks), shape)
     elif tasks:
-        print_table(
-            ("due", "domain", "what"),
-            ((shown_due(task.due) if task.waits_for == "date" else "now", task.domain, task.what) for task in tasks),
-        )
+        print_rows(("due", "domain", "what"), ((_due(task), *words) for task, words in _groups(tasks)), shape)
+        say(f"{len(tasks)} tasks" if len(tasks) > 1 else "1 task")
     else:
-        print("Nothing waits.")
+        say("Nothing waits.")
+
+
+def _due(task: Task) -> str:
+    return shown_due(task.due) if task.waits_for == "date" else "now"
+
+
+def _groups(tasks: Sequence[Task]) -> Iterator[tuple[Task, tuple[str, str]]]:
+    """The tasks with what is to be done, those that are equal but for the domain in one; the soonest first."""
+    groups: dict[tuple[str, str], list[Task]] = {}
+    for task in tasks:
+        groups.setdefault((_due(task), task.what.replace(task.domain, "DOMAIN")), []).append(task)
+    for (_, what), alike in groups.items():
+        first = alike[0]
+        if len(alike) == 1:
+            yield first, (first.domain, first.what)
+        else:
+            names = [task.domain for task in alike[:_SHOWN]]
+            more = [f"and {len(alike) - _SHOWN} more: --format tsv has all"] if len(alike) > _SHOWN else []
+            yield first, (f"{len(alike)} domains: {', '.join([*names, *more])}", what)

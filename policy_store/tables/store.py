@@ -13,6 +13,7 @@ from azure.core.exceptions import (
 )
 
 from policy_store.settings import Settings
+from policy_store.spelling import meant
 from policy_store.tables.connection import open_table
 from policy_store.tables.entry import Entry, row_of, walk
 from policy_store.tables.history import TABLE as HISTORY_TABLE
@@ -46,6 +47,12 @@ class Store:
     def entries(self) -> Iterator[Entry]:
         """Every domain of either table in the order of the keys, page by page."""
         return walk(self.policies, self.history)
+
+    def near(self, domain: str) -> str | None:
+        """The domain with a row that is one letter away from `domain`, for "did you mean"; None where none or several
+        are.
+        """
+        return meant(domain, self.domains())
 
     def domains(self) -> Iterator[str]:
         """Every domain that has a row which requests find, valid or not, in key order; the history is not read."""

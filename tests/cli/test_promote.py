@@ -268,6 +268,7 @@ class TestPlan:
             "                                       rollback', then retire it",
             f"{due:20}  testing.example  in testing since {since:%Y-%m-%d}: read the",
             "                                       reports, then promote it",
+            "3 tasks",
         ]
 
     def test_json(self, run: Run, store: Store, zone: Zone, later: Later) -> None:
