@@ -8,7 +8,7 @@ import platform
 from collections.abc import Callable
 from dataclasses import asdict
 
-from bench import audit, backup, bulk, check, cold, hit, memory, miss, over_http, package
+from bench import audit, backup, bulk, check, cold, hit, memory, miss, over_http, package, reports, zones
 from bench.common import ROOT, Figure
 
 _PARTS: dict[str, Callable[[], list[Figure]]] = {
@@ -22,6 +22,8 @@ _PARTS: dict[str, Callable[[], list[Figure]]] = {
     "bulk": bulk.measure,
     "backup": backup.measure,
     "check": check.measure,
+    "reports": reports.measure,
+    "zones": zones.measure,
 }
 _RESULTS = ROOT / ".bench" / "results.json"
 

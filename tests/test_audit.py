@@ -356,13 +356,15 @@ def _client(store: Azurite, table: str = TABLE) -> TableClient:
 
 class TestTimer:
     def test_its_schedule_is_a_setting(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Every 5 minutes where it is missing: the function is there either way."""
+        """Every 5 minutes where it is missing, or 2 where ids are published: the function is there either way."""
 
         async def schedule() -> str:
             async with Worker(_ROOT) as worker:
                 return worker.function("audit").schedule
 
         assert asyncio.run(schedule()) == "0 */5 * * * *"
+        monkeypatch.setenv("POLICY_DNS_ZONE", "/subscriptions/…")
+        assert asyncio.run(schedule()) == "0 */2 * * * *"
         monkeypatch.setenv("POLICY_AUDIT_SCHEDULE", "0 30 * * * *")
         assert asyncio.run(schedule()) == "0 30 * * * *"
 

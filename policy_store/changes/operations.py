@@ -21,6 +21,7 @@ from policy_store.changes.guard import (
     lint_reasons,
     mx_reasons,
     removal_reasons,
+    report_verdict,
     short_reasons,
     testing_reasons,
     world_reasons,
@@ -29,8 +30,10 @@ from policy_store.life import TESTING, mx_usable_from, removal_date, retired, se
 from policy_store.policy import Mode, Policy, PolicySyntaxError
 from policy_store.tables.entry import Entry
 from policy_store.tables.history import Revision, key_of, newest_readable
+from policy_store.tables.reports import ReportRow
 from policy_store.tables.row import InvalidRow, Row
 from policy_store.times import shown
+from policy_store.tlsrpt.evidence import DEMANDS, Demands
 
 DEFAULT_MODE: Mode = "testing"
 SLIP = timedelta(days=7)  # so long a text that was enforced may come back without a new testing period
@@ -114,9 +117,22 @@ def roll_back(desk: Desk, entry: Entry, id_: str, *, why: str = "", force: bool 
     return planned(desk, entry, policy, why=why or f"rollback to {revision.id}")
 
 
-def promote(desk: Desk, entry: Entry, *, after: timedelta = TESTING, why: str = "", force: bool = False) -> Planned:
-    """From testing to enforce, once testing has lasted `after` and neither the policy nor the world gives a reason
-    against it (RFC 8461 section 5). What `force` overrides is recorded with the reason.
+def promote(
+    desk: Desk,
+    entry: Entry,
+    *,
+    reports: Sequence[ReportRow] | None,
+    after: timedelta = TESTING,
+    demands: Demands = DEMANDS,
+    without_reports: bool = False,
+    why: str = "",
+    force: bool = False,
+) -> Planned:
+    """From testing to enforce, once testing has lasted `after` and neither the policy nor the world nor the reports
+    give a reason against it (RFC 8461 section 5).
+
+    `reports` are those about the domain of the last 30 days, None if nobody receives any: they may refuse, and never
+    excuse. What `force` overrides is recorded with the reason, and so is a promotion without reports.
     """
     if not isinstance(entry.row, Row):
         wrong = f"its row is invalid: {entry.row}" if entry.row else "it has no row"
@@ -133,11 +149,17 @@ def promote(desk: Desk, entry: Entry, *, after: timedelta = TESTING, why: str = 
     refusing, _ = findings_of(entry, enforced)
     reasons = testing_reasons(entry, now=desk.now, after=after) + lint_reasons(refusing)
     reasons += short_reasons(entry, enforced)
-    reasons += world_reasons(entry, enforced, desk.world.facts(entry.domain))
+    facts = desk.world.facts(entry.domain)
+    reasons += world_reasons(entry, enforced, facts, zone=desk.store.zone)
+    found = report_verdict(desk, entry, reports, facts, demands, without_reports=without_reports)
+    if found is not None and found.verdict != "ready":
+        reasons.append(Reason(found.code, f"the TLS reports say: {found.sentence}"))
     if reasons and not force:
         return Refused(entry.domain, tuple(reasons), forcible=True)
     if reasons:
         why += f" (forced: {', '.join(dict.fromkeys(reason.code for reason in reasons))})"
+    if found is not None and found.rule == "without_reports":
+        why += " (without reports)"
     return planned(desk, entry, enforced, why=why)
 
 

@@ -233,6 +233,9 @@ def _print(item: Check) -> None:
     console.print(Padding(Text(_MEANING[item.verdict]), (0, 0, 0, 2)))
     if item.result_type:
         console.print(Padding(Text(f"a report would say {item.result_type}"), (0, 0, 0, 2)))
+    if item.reports_to:
+        here = "an app such as this takes them" if item.reports_posted_here else "none is posted to an app such as this"
+        console.print(Padding(Text(f"reports go to {', '.join(item.reports_to)}: {here}"), (0, 0, 0, 2)))
     if item.mx:
         rows = [
             (mx.host, mx.verdict, mx.if_enforced, _EXCHANGE.get(mx.exchange_code or "", ""), mx.result_type or "")

@@ -20,6 +20,7 @@ COMMANDS = {
         "plan": ("promote", "List what has to be done next, and when, in all domains."),
         "check": ("check", "Walk the way of a sending server: what becomes of a message to a domain, and why."),
         "lint": ("lint", "Find what senders refuse or misinterpret: in rows of the store, or in texts."),
+        "reports": ("reports", "The TLS reports that senders write: look at them, and bring in mailed ones."),
         "history": ("look", "List the revisions of a domain, the newest first."),
         "diff": ("look", "Show what changed between two revisions of a domain."),
     },
@@ -33,7 +34,7 @@ COMMANDS = {
         "remove": ("edit", "Remove the row of a domain that was retired; its history stays."),
     },
     "DNS and Azure": {
-        "dns": ("dns", "The DNS records: print them, and check them."),
+        "dns": ("dns", "The DNS records: print, check and publish them."),
         "bind": ("bind", "Bind mta-sts.DOMAIN to the app, with a free certificate or your own."),
         "unbind": ("bind", "Remove mta-sts.DOMAIN from the app, with its free certificate."),
     },

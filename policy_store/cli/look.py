@@ -33,7 +33,11 @@ from policy_store.cli.session import lookup, open_store
 from policy_store.pool import ordered
 from policy_store.tables.entry import Entry
 from policy_store.tables.history import Revision
+from policy_store.tables.reports import ReportRow
+from policy_store.tables.store import Store
 from policy_store.times import shown
+from policy_store.tlsrpt.overview import recent_rows, verdict_of
+from policy_store.tlsrpt.summary import by_domain
 
 _COLUMNS = ("domain", "mode", "mx", "max_age", "id", "since", "customer", "note", "dns", "problems")
 _BATCH = 100  # lines that are laid out at once
@@ -45,6 +49,7 @@ def list_(
     every: AllOption = False,
     where: WhereOption = None,
     dns: Annotated[bool, typer.Option("--dns", help="Ask DNS for each domain's TXT record too.")] = False,
+    reports: Annotated[bool, typer.Option("--reports", help="Read the TLS reports of 30 days too.")] = False,
     format_: FormatOption = None,
     json: JsonOption = False,
     resolver: ResolverOption = "",
@@ -63,11 +68,18 @@ def list_(
     tables = open_store(store)
     world = lookup(resolver)
     entries = (entry for entry in selection.entries(tables) if entry.row or entry.unreachable or entry.vanished)
+    now = session.now()
+    received = recent_rows(tables.reports, now) if reports else None
+    joined = ((entry, rows) for _, entry, rows in by_domain(entries, received or ()) if entry is not None)
 
-    def state(entry: Entry) -> PolicyState:
-        return state_of(entry, world.status(entry.domain, entry.revisions) if dns else None)
+    def state(found: tuple[Entry, Sequence[ReportRow]]) -> PolicyState:
+        entry, rows = found
+        shown_id = world.status(entry.domain, entry.revisions) if dns else None
+        return state_of(
+            entry, shown_id, verdict_of(entry, rows, now, tables.fresh_seconds) if received is not None else None
+        )
 
-    states = progress(ordered(state, entries), "asking DNS") if dns else map(state, entries)
+    states = progress(ordered(state, joined), "asking DNS") if dns else map(state, joined)
     count = 0
 
     def counted() -> Iterator[PolicyState]:
@@ -79,7 +91,7 @@ def list_(
     if shape == "json":
         print_json(counted())
     elif shape == "table":
-        _print_states(counted(), dns=dns)
+        _print_states(counted(), dns=dns, reports=reports)
     else:
         print_rows(_COLUMNS, map(_cells, counted()), shape)
     if not count and selection.named:
@@ -92,13 +104,16 @@ def show(domain: DomainArgument, json: JsonOption = False, store: StoreOption = 
 
     Example: mta-sts show contoso.com
     """
-    entry = _existing(store, domain)
+    tables = open_store(store)
+    entry = _existing(tables, domain)
     if entry.row is None:
         raise CommandError(
             f"{entry.domain} has no row: 'mta-sts add' makes one, 'mta-sts history' shows what there was.",
             PROBLEM,
         )
-    details = details_of(entry)
+    now = session.now()
+    rows = recent_rows(tables.reports, now, entry.domain)
+    details = details_of(entry, None if rows is None else verdict_of(entry, tuple(rows), now, tables.fresh_seconds))
     if json:
         print_json(details)
         return
@@ -107,6 +122,8 @@ def show(domain: DomainArgument, json: JsonOption = False, store: StoreOption = 
         lines.append(("id", f"{details.id}, {_age(details.since)} old, by {details.by}"))
     lines.append(("row", f"written {shown(details.modified)}"))
     lines += [(name, text) for name, text in (("customer", details.customer), ("note", details.note)) if text]
+    if details.reports:
+        lines.append(("reports", f"{details.reports.verdict}: {details.reports.sentence}"))
     lines += [("problem", problem) for problem in details.problems]
     _print_pairs(lines)
 
@@ -119,7 +136,7 @@ def history(
 
     Example: mta-sts history contoso.com
     """
-    entry = _existing(store, domain)
+    entry = _existing(open_store(store), domain)
     items = [RevisionItem.of(revision) for revision in reversed(entry.revisions)]
     shape = shape_of(format_, json=json)
     if shape == "json":
@@ -153,7 +170,7 @@ def diff(
 
     Example: mta-sts diff contoso.com 20261124193000Z
     """
-    entry = _existing(store, domain)
+    entry = _existing(open_store(store), domain)
     known = entry.known
     if not known:
         raise CommandError(
@@ -173,9 +190,9 @@ def diff(
         print(f"The texts of {found.before or 'the row'} and {found.after or 'the row'} are equal.")
 
 
-def _existing(store: str, domain: str) -> Entry:
+def _existing(tables: Store, domain: str) -> Entry:
     """Everything about a domain in the store. Raises CommandError if there is nothing."""
-    name, tables = read_domain(domain), open_store(store)
+    name = read_domain(domain)
     entry = tables.entry(name)
     if entry.row is None and not entry.revisions:
         near = tables.near(name)
@@ -193,10 +210,10 @@ def _revision(entry: Entry, id_: str) -> Revision:
     raise CommandError(f"{entry.domain} has no revision {id_}: the latest are {known}; see 'mta-sts history'.", PROBLEM)
 
 
-def _print_states(states: Iterable[PolicyState], *, dns: bool) -> None:
+def _print_states(states: Iterable[PolicyState], *, dns: bool, reports: bool) -> None:
     """Print the states a batch at a time, so that memory stays flat; problems are below their domain."""
     now, console = session.now(), printer()
-    fixed = [("mode", 7), ("age", 7), *([("dns", 14)] if dns else [])]
+    fixed = [("mode", 7), ("age", 7), *([("dns", 14)] if dns else []), *([("reports", 7)] if reports else [])]
     flexible = console.width - sum(width + 1 for _, width in fixed) - 2
     columns = [("domain", flexible // 2), ("mx", flexible - flexible // 2), *fixed]
     count, states = 0, iter(states)
@@ -207,7 +224,9 @@ def _print_states(states: Iterable[PolicyState], *, dns: bool) -> None:
         for state in batch:
             age = _age(state.since, now) if state.since else "-"
             cells = [clean(state.domain), "\n".join(state.mx) or "-", state.mode or "-", age]
-            table.add_row(*map(escape, [*cells, state.dns or "-"] if dns else cells))
+            cells += [state.dns or "-"] if dns else []
+            cells += [state.reports.verdict if state.reports else "-"] if reports else []
+            table.add_row(*map(escape, cells))
         console.print(table)
         for problem in batch[-1].problems:
             console.print(Padding(Text(clean(problem), style="red"), (0, 0, 0, 2)))

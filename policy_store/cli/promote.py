@@ -34,6 +34,8 @@ from policy_store.cli.session import open_desk, open_store
 from policy_store.life import TESTING
 from policy_store.tables.entry import Entry
 from policy_store.times import shown_due
+from policy_store.tlsrpt.evidence import DEMANDS, Demands
+from policy_store.tlsrpt.overview import recent_rows
 
 _SHOWN = 5  # domains that are named of those for which the same is to be done
 
@@ -44,6 +46,28 @@ def promote(
     every: AllOption = False,
     where: WhereOption = None,
     after: Annotated[int, typer.Option(min=0, metavar="DAYS", help="How long testing has to last.")] = TESTING.days,
+    report_days: Annotated[
+        int, typer.Option(min=1, max=28, metavar="DAYS", help="Of these days, those with a TLS report.")
+    ] = DEMANDS.days,
+    report_window: Annotated[
+        int, typer.Option(min=1, max=28, metavar="DAYS", help="The last days whose reports count.")
+    ] = DEMANDS.window,
+    report_sessions: Annotated[
+        int, typer.Option(min=1, metavar="NUMBER", help="The sessions that passed in these reports.")
+    ] = DEMANDS.sessions,
+    reporters: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="The senders that reported.")] = (
+        DEMANDS.reporters
+    ),
+    failure_days: Annotated[
+        int, typer.Option(min=1, max=28, metavar="DAYS", help="For how long a reported failure counts.")
+    ] = DEMANDS.failure_days,
+    without_reports: Annotated[
+        bool,
+        typer.Option("--without-reports", help="Do without reports, where none has come for --silent-days of testing."),
+    ] = False,
+    silent_days: Annotated[
+        int, typer.Option(min=1, metavar="DAYS", help="How long testing has to last without a report.")
+    ] = DEMANDS.silent_days,
     note: ReasonOption = "",
     force: ForceOption = False,
     yes: YesOption = False,
@@ -64,8 +88,27 @@ def promote(
         desk.store, "promoted", dry_run=dry_run, yes=yes, verbose=verbose, json=json, reason=bool(note.strip())
     )
 
+    demands = Demands(
+        days=report_days,
+        window=report_window,
+        sessions=report_sessions,
+        reporters=reporters,
+        failure_days=failure_days,
+        silent_days=silent_days,
+    )
+
     def decide(entry: Entry) -> Planned:
-        return operations.promote(desk, entry, after=timedelta(days=after), why=note, force=force)
+        rows = recent_rows(desk.store.reports, desk.now, entry.domain)
+        return operations.promote(
+            desk,
+            entry,
+            reports=None if rows is None else tuple(rows),
+            after=timedelta(days=after),
+            demands=demands,
+            without_reports=without_reports,
+            why=note,
+            force=force,
+        )
 
     changing.run_selected(selection, decide, "looking as a sender does")
 
@@ -105,7 +148,9 @@ def plan(
     selection = read_selection((), every=True, where=where)
     tables = open_store(store)
     entries = progress(selection.entries(tables), "reading both tables")
-    tasks = plan_of(entries, now=session.now(), fresh_seconds=tables.fresh_seconds)
+    now = session.now()
+    reports = recent_rows(tables.reports, now)
+    tasks = plan_of(entries, now=now, fresh_seconds=tables.fresh_seconds, reports=reports)
     shape = shape_of(format_, json=json)
     if shape == "json":
         print_json(tasks)

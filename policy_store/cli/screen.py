@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _BAR = 20  # characters
 
 
-_NUMBERS = ("max_age", "line")  # columns that a spreadsheet may take for what they are
+_NUMBERS = ("line", "max_age", "ttl")  # columns that a spreadsheet may take for what they are
 
 type Shape = Literal["table", "tsv", "csv", "json"]
 

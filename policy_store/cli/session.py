@@ -12,6 +12,7 @@ from policy_store.cli.errors import CommandError
 from policy_store.sender.lookup import DNS_SECONDS, Lookup
 from policy_store.settings import Settings, SettingsError
 from policy_store.tables.store import Store
+from policy_store.zone_id import ZoneId
 
 LOCAL_SETTINGS = Path("local.settings.json")
 
@@ -46,6 +47,18 @@ def lookup(resolver: str = "", seconds: float = DNS_SECONDS) -> Lookup:
         return Lookup(resolver, seconds)
     except ValueError as error:
         raise CommandError(f"{error}.") from error
+
+
+def delegation_zone() -> str:
+    """The name of the zone that customers delegate to, by the app settings; empty where there is none. Needs no store.
+
+    Raises SettingsError.
+    """
+    values = {name.upper(): value for name, value in _environment().items()}
+    try:
+        return ZoneId.parse(zone).name if (zone := values.get("POLICY_DNS_ZONE", "").strip()) else ""
+    except ValueError as error:
+        raise SettingsError(f"POLICY_DNS_ZONE: {error}") from error
 
 
 def _environment() -> dict[str, str]:

@@ -11,7 +11,7 @@ from policy_store.cli.errors import CommandError
 from policy_store.cli.options import JsonOption
 from policy_store.cli.screen import print_json, print_table
 from policy_store.exchange.text import UnreadableText, lines_of, opened
-from policy_store.log_lines import NoLog, read_answers
+from policy_store.log_lines import NoLog, ReportPost, read_answers
 from policy_store.log_stats import LIMIT, Stats, Tally
 
 _LONGEST_LINE = 65_536  # characters
@@ -35,7 +35,9 @@ def stats(
             with opened(file) as content:
                 for answer in read_answers(lines_of(content, _LONGEST_LINE)):
                     tally.lines += 1
-                    if answer is not None:
+                    if isinstance(answer, ReportPost):
+                        tally.take_report(answer)
+                    elif answer is not None:
                         tally.take(answer)
         except OSError as error:
             raise CommandError(f"{file} cannot be read: {error.strerror}.") from error
@@ -86,6 +88,13 @@ def _print(stats: Stats) -> None:
         stats.old_versions,
         lambda row: (row.domain, row.version, row.newer, str(row.fetches), "?" if row.late is None else str(row.late)),
     )
+    if stats.reports:
+        _table(
+            "Posted TLS reports",
+            ("domain", "sender", "status", "posts", "last"),
+            stats.reports,
+            lambda row: (row.domain, row.reporter, str(row.status), str(row.posts), _when(row.last)),
+        )
 
 
 def _table[T](title: str, columns: Sequence[str], rows: Sequence[T], cells: Callable[[T], Iterable[str]]) -> None:

@@ -72,7 +72,7 @@ def _edit(store: Store) -> Planned:
 
 def _promote(store: Store) -> Planned:
     desk = desk_at(datetime.now(UTC), World(("mx1.example.com",), "1", _TESTING.text), store)
-    return operations.promote(desk, store.entry(_DOMAIN), why=_WHY, force=True)
+    return operations.promote(desk, store.entry(_DOMAIN), reports=None, why=_WHY, force=True)
 
 
 def _retire(store: Store) -> Planned:

@@ -412,7 +412,8 @@ class TestExport:
     def test_excel_gets_the_separator_of_the_language(
         self, run: Run, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        store.policies.add("a.example", Policy(mode="testing", mx=("mx.example",), max_age=604800))
+        row = store.policies.add("a.example", Policy(mode="testing", mx=("mx.example",), max_age=604800))
+        store.history.record(row, store.policies, by="tests")
         monkeypatch.setattr("policy_store.cli.bulk.list_separator", lambda: ";")
         assert run("export", str(tmp_path / "all.csv"), "--excel").exit_code == 0
         assert (tmp_path / "all.csv").read_bytes().startswith(b"\xef\xbb\xbfdomain;mode;mx;max_age;customer;note\r\n")
