@@ -42,7 +42,7 @@ def open_desk(store: str = "", resolver: str = "", *, allow_private: bool = Fals
 
 
 def lookup(resolver: str = "", seconds: float = DNS_SECONDS, *, allow_private: bool = False) -> Lookup:
-    """What asks DNS and hosts, through the DNS server that `--resolver` names, for so long. Raises CommandError."""
+    """What asks DNS and hosts, through the DNS server of `--resolver`, with this time limit. Raises CommandError."""
     try:
         return Lookup(resolver, seconds, allow_private=allow_private)
     except ValueError as error:
@@ -62,7 +62,9 @@ def delegation_zone() -> str:
 
 
 def _environment() -> dict[str, str]:
-    """The app settings: those of the environment come first, and where it names a store, they are all."""
+    """The app settings of the environment, then those of local.settings.json; if the environment names a store, the
+    file is not read.
+    """
     if any(name.upper() in _STORE_NAMES for name in os.environ) or not LOCAL_SETTINGS.is_file():
         return dict(os.environ)
     try:
@@ -73,12 +75,12 @@ def _environment() -> dict[str, str]:
 
 
 def now() -> datetime:
-    """The time that every command goes by."""
+    """The time that every command uses."""
     return datetime.now(UTC)
 
 
 def operator() -> str:
-    """Who is to be recorded with a revision: the user at this machine, by number where it has no name."""
+    """The person that a revision records: the user at this machine, by number if there is no name."""
     try:
         user = getpass.getuser()
     except (OSError, KeyError, ImportError):  # no passwd entry, as for many build agents and containers

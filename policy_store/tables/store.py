@@ -26,8 +26,8 @@ from policy_store.zone_id import ZoneId
 
 @dataclass(frozen=True)
 class Store:
-    """The tables; for how many seconds the app serves a copy; the store's name for people; and the zone that customers
-    delegate to, empty where there is none.
+    """The tables, for how many seconds the app serves a copy, the store's name for people, and the zone that customers
+    delegate to, empty if there is none.
     """
 
     policies: PolicyTable
@@ -51,7 +51,7 @@ class Store:
         return cls(PolicyTable(policies), History(history), reports, settings.fresh_seconds, name, zone)
 
     def entry(self, domain: str, *, brief: bool = False) -> Entry:
-        """All that the store holds of `domain`; two requests, in `brief` only one where there is no row."""
+        """Everything about `domain` in the store. Two requests; with `brief` only one if there is no row."""
         row = row_of(self.policies, domain)
         if brief and row is None:
             return Entry(domain, None)
@@ -62,8 +62,8 @@ class Store:
         return walk(self.policies, self.history)
 
     def near(self, domain: str) -> str | None:
-        """The domain with a row that is one letter away from `domain`, for "did you mean"; None where none or several
-        are.
+        """The domain with a row that is one letter away from `domain`, for "did you mean"; None if there are none or
+        several.
         """
         return meant(domain, self.domains())
 
@@ -75,7 +75,7 @@ class Store:
 
 
 def storage_problem(error: AzureError) -> tuple[str, str]:
-    """What a failed call of the storage means, and what to do about it; no text of the HTTP library is repeated."""
+    """What a failed storage call means, and what to do. It repeats no text of the HTTP library."""
     if isinstance(error, ClientAuthenticationError) and error.status_code is None:
         return "no identity for the store was found", "run 'az login', or name a connection string with --store"
     if isinstance(error, ServiceRequestError):

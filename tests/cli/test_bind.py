@@ -116,7 +116,7 @@ class TestPrinted:
     def test_what_the_records_show_cannot_end_a_comment(self, bind: Run) -> None:
         refused = bind("contoso.com", "--verification-id", "ABC123\ntouch here")
         assert (refused.exit_code, refused.stdout) == (WRONG_USE, "")
-        assert r"'ABC123\ntouch here' is none" in refused.stderr
+        assert r"'ABC123\ntouch here' is not a verification ID" in refused.stderr
 
     def test_in_azure_dns_the_app_has_the_name_before_dns_leads_there(self, bind: Run, names: Names) -> None:
         names["mta-sts.contoso.com"] = {"CNAME": ["old.example"]}
