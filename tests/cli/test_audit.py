@@ -44,8 +44,8 @@ def test_what_a_person_has_to_mend_is_shown_in_80_columns(run: Run, rows: TableC
     assert done.exit_code == 1
     assert done.stdout.splitlines() == [
         "domain        problem                                                           ",
-        "contoso.com   the row is invalid, its last good revision stays in force: mode is",
-        "              'enforced': it must be testing, enforce or none                   ",
+        "contoso.com   the row is invalid, nothing is served: mode is 'enforced': it must",
+        "              be testing, enforce or none: fix it with 'mta-sts edit'           ",
         "fabrikam.com  no request finds the row: RowKey is 'Policy': it must be 'policy',",
         "              or no request finds the row                                       ",
         "gone.example  the row is gone, but senders may hold the policy: add it again,   ",
