@@ -249,11 +249,11 @@ def _move(day: Day) -> None:
     drop = ("edit", _MOVED, "--drop-mx", ",".join(old))
     said = day.ask(*drop, code=1).stderr
     assert "DNS still lists" in said
-    assert "senders may hold an older text until" in said
+    assert "senders may keep an older policy until" in said
     day.wait(days=14, minutes=2)
     said = day.ask(*drop, code=1).stderr
     assert "DNS still lists" in said
-    assert "senders may hold an older text until" not in said
+    assert "senders may keep an older policy until" not in said
     day.zone[_MOVED] = {"MX": [f"10 {new[0]}."]}
     day.ask(*drop)
     assert day.policy(_MOVED) == Policy(mode="enforce", mx=new, max_age=1209600)
