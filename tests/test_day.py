@@ -270,7 +270,7 @@ def _retire_and_remove(day: Day) -> None:
     assert date
     assert date[1] == _shown(day.since(_MOVED) + _SERVED + _WEEKS)
     day.publish(_MOVED)
-    assert f"may hold an older text until {date[1]}" in day.run("remove", _MOVED, code=1).stderr
+    assert f"may keep an older policy until {date[1]}" in day.run("remove", _MOVED, code=1).stderr
     day.wait(days=14)
     day.run("remove", _MOVED, code=1)
     day.wait(days=14, minutes=2)
