@@ -1,5 +1,5 @@
-"""The command as a whole: its commands in the order of a day's work, each imported when it is called; and one
-sentence in place of a traceback, whatever goes wrong.
+"""The command as a whole: its commands in the order of a day's work, each imported when it is called; and one sentence
+instead of a traceback, whatever goes wrong.
 """
 
 from collections.abc import Iterator, MutableMapping
@@ -36,7 +36,7 @@ COMMANDS = {
     "DNS and Azure": {
         "dns": ("dns", "The DNS records: print, check and publish them."),
         "bind": ("bind", "Bind mta-sts.DOMAIN to the app, with a free certificate or your own."),
-        "unbind": ("bind", "Take mta-sts.DOMAIN from the app, with its free certificate."),
+        "unbind": ("bind", "Remove mta-sts.DOMAIN from the app, with its free certificate."),
     },
     "Look after the store": {
         "audit": ("audit", "Record what was changed by hand and report what is broken."),
@@ -93,7 +93,7 @@ class _Command(TyperGroup):
         raise typer.Exit(code)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Plain, since what draws frames takes longer to import than all else that is printed here."""
+        """Plain text, because the library that draws frames takes longer to import than everything else here."""
         self.format_usage(ctx, formatter)
         self.format_help_text(ctx, formatter)
         self.format_options(ctx, formatter)

@@ -21,7 +21,7 @@ type Shape = Literal["table", "tsv", "csv", "json"]
 
 
 def printer() -> "Console":
-    """Standard output: coloured on a terminal only, 80 columns where nothing says how wide it is."""
+    """Standard output: coloured on a terminal only, 80 columns if the width is unknown."""
     from rich.console import Console
 
     return Console(highlight=False, soft_wrap=False)
@@ -38,7 +38,9 @@ def say(message: str) -> None:
 
 
 def clean(text: str) -> str:
-    """`text` without what a terminal would obey: control and bidirectional characters are shown by their numbers."""
+    """`text` with control and bidirectional characters shown by their numbers, so that a terminal does not obey
+    them.
+    """
     if text.isprintable():
         return text
     return "".join(
@@ -117,9 +119,9 @@ def coloured(lines: Sequence[str]) -> "list[Text]":
 
 
 def progress[T](items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
-    """The items; where standard error is a terminal, a bar says how many are done while the next one is worked on.
+    """The items. If standard error is a terminal, a bar says how many are done while the next one is in work.
 
-    Nothing of that is left whenever an item is handed out: what is printed then, in whatever way, begins a line.
+    The bar is gone whenever an item is returned, so that what is printed then begins a line.
     """
     if not sys.stderr.isatty():
         yield from items

@@ -1,8 +1,8 @@
 """The table `policyhistory`: one row per revision of a policy's text, added once and never changed.
 
 PartitionKey is the domain, RowKey the time of the row version that the revision records. Every recorder computes the
-same revision from the same row, so recording is idempotent however many do it at once. The RowKey is also the id for
-DNS, unless an import took over the id that DNS showed for the same text.
+same revision from the same row, so recording is idempotent, even if many do it at once. The RowKey is also the id for
+DNS, unless an import kept the id that DNS showed for the same text.
 """
 
 import logging
@@ -34,7 +34,7 @@ _AHEAD = timedelta(days=1)  # how far clocks may differ
 
 
 class InvalidRevision(ValueError):
-    """A row of the history that somebody else than a recorder wrote; the message says what is wrong with it."""
+    """A row of the history that no recorder wrote; the message says what is wrong with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Revision:
 
     @property
     def policy(self) -> Policy:
-        """The policy that the text holds. Raises PolicySyntaxError, since a table cell may hold anything."""
+        """The policy of the text. Raises PolicySyntaxError, because a table cell may contain anything."""
         return _policy_of(self.text)
 
     @property
@@ -60,9 +60,9 @@ class Revision:
 
     @classmethod
     def read(cls, entity: Mapping[str, Any], now: datetime) -> Self:
-        """The revision that `entity` holds; its columns mode, mx and max_age are for people. Raises InvalidRevision.
+        """The revision of `entity`; its columns mode, mx and max_age are for people. Raises InvalidRevision.
 
-        A RowKey more than a day after `now` is no time that a row was written at.
+        No row was written at a RowKey more than a day after `now`.
         """
         domain, key = str(entity["PartitionKey"]), str(entity["RowKey"])
         id_, text = entity.get("id"), entity.get("text")
@@ -80,8 +80,7 @@ class Revision:
 
 
 def newest_readable(revisions: Sequence[Revision]) -> tuple[Revision, Policy] | None:
-    """The newest of the revisions, the oldest first, whose text is a policy, with that policy; None where there is
-    none.
+    """The newest of the revisions (the oldest first) whose text is a policy, with that policy; None if there is none.
 
     It is in force while the row is invalid.
     """
@@ -142,16 +141,16 @@ class History:
     def record(
         self, row: Row, policies: PolicyTable, *, by: str, note: str = "", policy_id: str | None = None
     ) -> Revision:
-        """The revision that stands for `row`, added if it was not there.
+        """The revision that records `row`; it is added if it is missing.
 
-        Whoever records a row, the revision is the same: who, why and the id to keep come from the row's own `change`
-        cell where that belongs to this very text, and from `by`, `note` and `policy_id` (1 to 32 letters and digits)
-        where it does not. An id that another revision of the domain has is never given again. A text equal to the
-        newest revision's is no new revision.
+        The revision is the same, whoever records the row: who, why and the id to keep come from the row's own `change`
+        cell if that belongs to this text, otherwise from `by`, `note` and `policy_id` (1 to 32 letters and digits). An
+        id of another revision of the domain is never used again. A text equal to that of the newest revision makes no
+        new revision.
 
         If another text is recorded for that second or a later one, the revision gets the first free second after the
-        newest. If the row has changed again meanwhile, it is an old version: it is recorded at its own second, or not
-        at all where that is taken, and then the newest revision is returned.
+        newest. If the row has changed again meanwhile, it is an old version: it is recorded at its own second. If that
+        second is taken, nothing is recorded and the newest revision is returned.
         """
         key, text = key_of(row.modified), row.policy.text
         while True:
@@ -180,7 +179,7 @@ class History:
             if self._add(revision, row.policy):
                 return revision
             if all(other.key != free for other in self.revisions(row.domain)):
-                key = _next(free)  # a row that is no revision holds the key
+                key = _next(free)  # the key belongs to a row that is not a revision
 
     def _read(self, entities: Iterable[Mapping[str, Any]], domain: str | None = None) -> Iterator[Revision]:
         now = datetime.now(UTC)
@@ -198,7 +197,7 @@ class History:
             _log.error("%s: it is left out, since only recorders write the history", problem)
 
     def _add(self, revision: Revision, policy: Policy) -> bool:
-        """Add the revision; False where its key is taken."""
+        """Add the revision; False if its key is taken."""
         entity = {
             "PartitionKey": revision.domain,
             "RowKey": revision.key,
