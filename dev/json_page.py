@@ -15,6 +15,7 @@ from policy_store.changes.plan import Task
 from policy_store.changes.records import DnsItem
 from policy_store.changes.state import Difference, PolicyDetails, PolicyState, RevisionItem
 from policy_store.cli.audit import AuditResult
+from policy_store.cli.stores import StoreItem
 from policy_store.lint.findings import Finding
 from policy_store.log_stats import FetchCount, LastGood, OldVersion, SlowAnswers, Stats, UnknownHost
 from policy_store.sender.dns_check import DnsCheck
@@ -46,6 +47,7 @@ SECTIONS: tuple[tuple[str, str, tuple[type[BaseModel], ...]], ...] = (
     ("dns show", "An array of records.", (DnsItem,)),
     ("dns check", "An array with an object for each domain.", (DnsCheck,)),
     ("bind and unbind", "An array with an object for each domain.", (Binding,)),
+    ("stores", "An array of the stores that your file names, in its order.", (StoreItem,)),
     ("audit", "One object.", (AuditResult, AuditProblem)),
     ("stats", "One object.", (Stats, FetchCount, UnknownHost, LastGood, SlowAnswers, OldVersion)),
 )

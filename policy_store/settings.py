@@ -1,6 +1,7 @@
 """The app settings, read from the environment into one frozen model.
 
 An identity-based connection is named as Azure Functions names one: `<CONNECTION>__tableServiceUri` and `__clientId`.
+Names are found in any letter case, since Windows keeps its environment in capitals.
 """
 
 import os
@@ -58,8 +59,12 @@ class Settings(BaseModel):
     @classmethod
     def read(cls, environment: Mapping[str, str] = os.environ) -> Self:
         """The settings that `environment` holds; an empty setting counts as absent. Raises SettingsError."""
+        given = {name: value for name, value in environment.items() if value.strip()}
+        any_case = {name.lower(): value for name, value in given.items()}
+        names = [str(field.alias) for field in cls.model_fields.values()]
+        found = {name: given.get(name, any_case.get(name.lower())) for name in names}
         try:
-            return cls.model_validate({name: value for name, value in environment.items() if value.strip()})
+            return cls.model_validate({name: value for name, value in found.items() if value is not None})
         except ValidationError as error:
             raise SettingsError("; ".join(map(_sentence, error.errors(include_url=False)))) from None
 

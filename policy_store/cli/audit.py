@@ -8,7 +8,7 @@ from policy_store.audit import audit as see_to
 from policy_store.cli.command import app
 from policy_store.cli.errors import PROBLEM
 from policy_store.cli.options import JsonOption, StoreOption
-from policy_store.cli.screen import print_json, print_table, progress
+from policy_store.cli.screen import manner, print_json, print_table, progress
 from policy_store.cli.session import open_store, operator
 
 
@@ -25,6 +25,8 @@ def audit(json: JsonOption = False, store: StoreOption = "") -> None:
     Example: mta-sts audit --json
     """
     tables = open_store(store)
+    if not manner.quiet:
+        manner.name_store()
     problems: list[AuditProblem] = []
     report = see_to(
         progress(tables.entries(), "walking both tables"),

@@ -14,7 +14,7 @@ from policy_store.changes.many import decide_all, write_all
 from policy_store.changes.outcome import Outcome
 from policy_store.changes.selection import Selection
 from policy_store.cli.errors import PROBLEM, UNREACHABLE, WRONG_USE, CommandError
-from policy_store.cli.screen import coloured, complain, print_json, printer, progress, say
+from policy_store.cli.screen import coloured, complain, manner, print_json, printer, progress, say, suggest
 from policy_store.dns_records import StsRecord
 from policy_store.tables.entry import Entry
 from policy_store.tables.row import InvalidRow
@@ -61,6 +61,8 @@ class Changing:
 
         Raises typer.Exit where one was refused or failed, CommandError where it has to be confirmed and is not.
         """
+        if not manner.quiet:
+            manner.name_store()
         outcomes = self._outcomes(progress(planned, what, total) if what else planned)
         try:
             if self.json:
@@ -71,6 +73,8 @@ class Changing:
         finally:
             if not self.json:
                 self._tally()
+        if self.counts["changed"] and not self.json and (advice := self._next()):
+            suggest(advice)
         if self.counts["failed"] and self._unreached == self.counts.total():
             raise typer.Exit(UNREACHABLE)
         if self.counts["refused"] or self.counts["failed"]:
@@ -138,7 +142,7 @@ class Changing:
                 record = f"_mta-sts.{change.domain}"
                 say(f"{change.domain} is removed. Delete its TXT record {record} too, if it is still there.")
             return
-        if self.verbose or self._alone:
+        if (self.verbose or self._alone) and not manner.quiet:
             for line in coloured(_difference(change)):
                 printer().print(line, soft_wrap=True)
         differences = ", ".join(change.differences)
@@ -148,6 +152,10 @@ class Changing:
             say(f"{change.domain}: {differences}")
         for sentence in (*noticed_lines(change), *_date_lines(change)):
             say(sentence)
+
+    def _next(self) -> str:
+        """What comes after this command; empty where the outcomes themselves say it."""
+        return ""
 
     def _tally(self) -> None:
         counts = self.counts

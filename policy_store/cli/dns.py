@@ -54,8 +54,8 @@ def show(
         str,
         typer.Option(
             metavar="NAME",
-            envvar="POLICY_APP_HOST",
-            help="The app's default host name, for the CNAME at mta-sts.DOMAIN.",
+            help="The app's default host name, for the CNAME at mta-sts.DOMAIN; else that of the store, or "
+            "POLICY_APP_HOST.",
             show_default=False,
         ),
     ] = "",
@@ -90,6 +90,7 @@ def show(
     refuse_together(json=json, format="" if format_ == "table" else format_)
     if resource_group and format_ != "az":
         raise CommandError("--resource-group is for --format az: give both, or neither.")
+    app_host = app_host or session.read_place(store).app_host
     wanted = Wanted(
         read_domain(zone) if zone else "",
         read_domain(app_host) if app_host else "",

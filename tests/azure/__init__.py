@@ -1,0 +1,1 @@
+"""What the app and the command do in Azure."""
