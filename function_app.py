@@ -1,5 +1,6 @@
 """The function app's triggers: `policy` serves the policy of the domain that the request's host names, `health` tells
-App Service whether the worker can serve, `audit` records what was changed by hand.
+App Service whether the worker can serve, `audit` records what was changed by hand, and `tlsrpt` takes reports in where
+POLICY_TLSRPT is on.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ from dataclasses import asdict
 from datetime import datetime
 from email.utils import format_datetime
 from functools import cache
+from typing import TYPE_CHECKING
 
 import azure.functions as func
 
@@ -19,11 +21,14 @@ from policy_store.audit import Auditor
 from policy_store.names import policy_domain, quoted
 from policy_store.policy import Policy
 from policy_store.serving import READ_THREADS, RETRY_AFTER, Served, Serving
-from policy_store.settings import Settings, SettingsError
+from policy_store.settings import Settings, SettingsError, takes_reports
 from policy_store.tables.connection import open_table
 from policy_store.tables.history import TABLE as HISTORY_TABLE
 from policy_store.tables.history import History
 from policy_store.tables.policies import PolicyTable
+
+if TYPE_CHECKING:
+    from policy_store.intake import Intake
 
 _AUDIT_SECONDS = 240  # the next one is due a minute later
 
@@ -86,7 +91,12 @@ async def health(req: func.HttpRequest) -> func.HttpResponse:
 
 
 # The schedule is read here: the host drops a function whose %POLICY_AUDIT_SCHEDULE% is not among the app settings.
-@app.timer_trigger(arg_name="timer", schedule=os.environ.get("POLICY_AUDIT_SCHEDULE") or "0 */5 * * * *")
+# Where ids are published it is every 2 minutes, so that an edit by hand, which waits 95 s, is in DNS within 5.
+@app.timer_trigger(
+    arg_name="timer",
+    schedule=os.environ.get("POLICY_AUDIT_SCHEDULE")
+    or ("0 */2 * * * *" if os.environ.get("POLICY_DNS_ZONE") else "0 */5 * * * *"),
+)
 async def audit(timer: func.TimerRequest) -> None:
     """Walk both tables in a thread, so that requests are not held up; the next audit goes on where this one stops."""
     try:
@@ -95,6 +105,18 @@ async def audit(timer: func.TimerRequest) -> None:
         _report(str(error))
     except Exception:
         logging.getLogger("policy_store.audit").exception("the audit failed, the next one begins where it began")
+
+
+if takes_reports():  # without the setting there is no such route, and a cold start imports none of it
+
+    @app.route(route="v1/tlsrpt", methods=["POST"])
+    async def tlsrpt(req: func.HttpRequest) -> func.HttpResponse:
+        """Take in a report on TLS (RFC 8460 section 5.4)."""
+        try:
+            return await _intake().respond(req)
+        except SettingsError as error:
+            _report(str(error))
+            return _unavailable()
 
 
 @cache
@@ -112,8 +134,24 @@ def _serving() -> tuple[Settings, Serving[func.HttpResponse]]:
 def _auditor() -> Auditor:
     """What the worker's audits share. Raises SettingsError."""
     settings = Settings.read()
+    publishes = None
+    if settings.dns_zone:
+        from policy_store.azure.publisher import open_publisher
+
+        publishes = open_publisher(settings)
     policies = PolicyTable(open_table(settings, pages=True))
-    return Auditor(policies, History(open_table(settings, HISTORY_TABLE, pages=True)))
+    return Auditor(policies, History(open_table(settings, HISTORY_TABLE, pages=True)), publishes)
+
+
+@cache
+def _intake() -> "Intake":
+    """What takes reports in. Raises SettingsError."""
+    from policy_store.intake import Intake
+    from policy_store.tables.reports import TABLE, ReportTable
+
+    settings = Settings.read()
+    policies = PolicyTable(open_table(settings, pages=True))
+    return Intake(policies, ReportTable(open_table(settings, TABLE, pages=True)))
 
 
 @cache

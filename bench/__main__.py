@@ -8,7 +8,7 @@ import platform
 from collections.abc import Callable
 from dataclasses import asdict
 
-from bench import audit, bulk, check, cold, hit, memory, miss, over_http, package
+from bench import audit, backup, bulk, check, cold, hit, memory, miss, over_http, package, reports, zones
 from bench.common import ROOT, Figure
 
 _PARTS: dict[str, Callable[[], list[Figure]]] = {
@@ -20,7 +20,10 @@ _PARTS: dict[str, Callable[[], list[Figure]]] = {
     "memory": memory.measure,
     "audit": audit.measure,
     "bulk": bulk.measure,
+    "backup": backup.measure,
     "check": check.measure,
+    "reports": reports.measure,
+    "zones": zones.measure,
 }
 _RESULTS = ROOT / ".bench" / "results.json"
 

@@ -35,7 +35,7 @@ _KEY = "20261124193000Z"
 
 def measure() -> list[Figure]:
     """Both sides page the same tables by turns in one process; the peaks are those of processes that walk once."""
-    with _tables(_TIMED) as environment:
+    with tables(_TIMED) as environment:
         seconds: dict[str, list[float]] = {"audit": [], "pages": []}
         with Child("bench.audit", environment=environment) as child:
             for turn in range(-1, _ROUNDS):  # the first warms up
@@ -59,7 +59,7 @@ def measure() -> list[Figure]:
 
 def _peak(rows: int) -> float:
     """The greatest resident octets of a process that has walked so many rows once."""
-    with _tables(rows) as environment, Child("bench.audit", environment=environment) as child:
+    with tables(rows) as environment, Child("bench.audit", environment=environment) as child:
         answer = child.ask("audit")
         if answer["rows"] != rows:
             raise RuntimeError(f"the audit saw {answer['rows']} of {rows} rows")
@@ -67,7 +67,7 @@ def _peak(rows: int) -> float:
 
 
 @contextmanager
-def _tables(rows: int) -> Iterator[dict[str, str]]:
+def tables(rows: int) -> Iterator[dict[str, str]]:
     """A table service with so many rows, each with its revision, and the settings that lead to it.
 
     The service keeps its tables in a file when it stops, and reads them from there when it starts. All but the first

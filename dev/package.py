@@ -26,13 +26,17 @@ class PackageError(Exception):
 
 
 def shipping(root: Path) -> list[str]:
-    """Return the list of what ships of the checkout `root`: paths from there, with slashes, in order."""
+    """Return the list of what ships of the checkout `root`: paths from there, with slashes, in order.
+
+    A module ships with the table of data beside it that has its name.
+    """
     modules: set[Path] = set()
     unread = {Path(_APP)}
     while unread:
         modules |= unread
         unread = {module for read in unread for module in _imported(root, read)} - modules
-    return sorted([*_READ_BY_AZURE, *(module.as_posix() for module in modules)])
+    data = {module.with_suffix(".toml") for module in modules if (root / module).with_suffix(".toml").is_file()}
+    return sorted([*_READ_BY_AZURE, *(path.as_posix() for path in modules | data)])
 
 
 def _imported(root: Path, module: Path) -> Iterator[Path]:

@@ -34,6 +34,7 @@ _PLACES = MappingProxyType(
         "Microsoft.Insights/metricAlerts@2018-03-01": ("azure.mgmt.monitor", "MetricAlertResource"),
         "Microsoft.Insights/scheduledQueryRules@2023-12-01": ("azure.mgmt.monitor", "ScheduledQueryRuleResource"),
         "Microsoft.Insights/webtests@2022-06-15": ("azure.mgmt.applicationinsights.v2022_06_15", "WebTest"),
+        "Microsoft.Network/dnsZones@2018-05-01": ("azure.mgmt.dns", "Zone"),
         "Microsoft.OperationalInsights/workspaces@2025-07-01": ("azure.mgmt.loganalytics", "Workspace"),
         "Microsoft.Storage/storageAccounts@2026-09-01": ("azure.mgmt.storage", "StorageAccountCreateParameters"),
         "Microsoft.Storage/storageAccounts/blobServices@2026-09-01": ("azure.mgmt.storage", "BlobServiceProperties"),
@@ -63,6 +64,7 @@ LISTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "Microsoft.Insights/actionGroups.location": ("global",),
         "Microsoft.Insights/components.kind": ("web",),
         "Microsoft.Insights/metricAlerts.location": ("global",),
+        "Microsoft.Network/dnsZones.location": ("global",),
         "Microsoft.Web/serverfarms.kind": ("functionapp", "linux"),
         "Microsoft.Web/sites.kind": ("functionapp,linux",),
         "NameValuePair.name": (
@@ -74,6 +76,7 @@ LISTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "BUILD_FLAGS",
             "ENABLE_ORYX_BUILD",
             "FUNCTIONS_EXTENSION_VERSION",
+            "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT",
             "FUNCTIONS_WORKER_RUNTIME",
             "SCM_DO_BUILD_DURING_DEPLOYMENT",
             "XDG_CACHE_HOME",

@@ -88,7 +88,9 @@ def _make(venv: Path) -> None:
         sys.exit(f"{venv} is in use by this Python: make it anew with another, as in: py -m dev.set_up")
     print(f"Making {_VENV} with {base} ...", flush=True)
     shutil.rmtree(venv, ignore_errors=True)
-    done = subprocess.run([base, "-m", "venv", str(venv)], capture_output=True, text=True, errors="replace", check=False)
+    done = subprocess.run(
+        [base, "-m", "venv", str(venv)], capture_output=True, text=True, errors="replace", check=False
+    )
     if done.returncode:
         _fail(f"{_VENV} cannot be made by {base}", done.stdout + done.stderr, ())
 

@@ -49,6 +49,30 @@ var rules = [
     daily: false
   }
   {
+    name: 'mail-refused'
+    title: 'MTA-STS: a sender refuses to deliver'
+    text: 'A TLS report tells of sessions that failed under a policy in enforce: mail of that sender does not arrive. mta-sts reports list says which and why. Anybody can post a report: mta-sts check shows whether it is true.'
+    severity: 1
+    query: 'traces | where message startswith "mail is refused"'
+    daily: false
+  }
+  {
+    name: 'audit-missing'
+    title: 'MTA-STS: the audit has not finished for 30 minutes'
+    text: 'Edits by hand get no id, and no id is published. Look at the log of the function audit.'
+    severity: 1
+    query: 'traces | where message startswith "audit domains=" | summarize audits = count() | where audits == 0'
+    daily: false
+  }
+  {
+    name: 'ids-late'
+    title: 'MTA-STS: ids are not published'
+    text: 'New policies are served, but DNS does not show their ids: most senders go on with the old ones. The log of the app says why.'
+    severity: 2
+    query: 'traces | where message startswith "ids are not published" or (message startswith "publish published=" and message matches regex "late=[1-9]")'
+    daily: false
+  }
+  {
     name: 'no-request'
     title: 'MTA-STS: no request for a day'
     text: 'No sending server has asked for a policy for a day. Look at the DNS records and certificates: mta-sts check --all.'
@@ -87,7 +111,7 @@ resource logAlerts 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [for ru
       insightsId
     ]
     evaluationFrequency: rule.daily ? 'PT1H' : 'PT5M'
-    windowSize: rule.daily ? 'P1D' : 'PT15M'
+    windowSize: rule.daily ? 'P1D' : 'PT30M'
     autoMitigate: true
     criteria: {
       allOf: [

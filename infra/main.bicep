@@ -30,6 +30,14 @@ param hostHeader string = ''
 @description('The output store of another app, whose tables this app is to serve in place of its own. Its identity gets no role there.')
 param sharedStore string = ''
 
+@description('Whether the app takes TLS reports at /v1/tlsrpt: see docs/reports.md.')
+param tlsReports bool = false
+@description('Name of a DNS zone to make, such as sts.provider.example, in which the app publishes the ids by itself. Empty: no zone, and nothing is published.')
+param dnsZone string = ''
+
+@description('The TXT record for TLS reports that customers of the zone share, such as v=TLSRPTv1; rua=mailto:tls@provider.example; Empty: none.')
+param reportsRecord string = ''
+
 var onFlex = plan == 'flex'
 var packageContainer = 'app-package'
 
@@ -82,6 +90,11 @@ resource policies 'Microsoft.Storage/storageAccounts/tableServices/tables@2026-0
 resource history 'Microsoft.Storage/storageAccounts/tableServices/tables@2026-09-01' = {
   parent: tables
   name: 'policyhistory'
+}
+
+resource reports 'Microsoft.Storage/storageAccounts/tableServices/tables@2026-09-01' = {
+  parent: tables
+  name: 'tlsreports'
 }
 
 resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2026-09-01' = {
@@ -145,7 +158,30 @@ var hostHeaderSetting = empty(hostHeader) ? [] : [
   }
 ]
 
-var settings = concat(hostHeaderSetting, [
+// The host refuses larger bodies before the worker sees them; only reports have one.
+var reportSettings = tlsReports ? [
+  {
+    name: 'POLICY_TLSRPT'
+    value: 'on'
+  }
+  {
+    name: 'FUNCTIONS_REQUEST_BODY_SIZE_LIMIT'
+    value: '1048576'
+  }
+] : []
+
+var zoneSettings = empty(dnsZone) ? [] : [
+  {
+    name: 'POLICY_DNS_ZONE'
+    value: resourceId('Microsoft.Network/dnsZones', dnsZone)
+  }
+  {
+    name: 'POLICY_REPORTS_RECORD'
+    value: reportsRecord
+  }
+]
+
+var settings = concat(hostHeaderSetting, reportSettings, zoneSettings, [
   {
     name: 'POLICY_STORE__tableServiceUri'
     value: store
@@ -278,8 +314,8 @@ resource scm 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-05-01'
   }
 }
 
-// Who may do what. The app, which faces the Internet, cannot change a policy: it reads them, and of the history it reads
-// and adds entities.
+// Who may do what. The app, which faces the Internet, cannot change a policy: it reads them, and of the history and the
+// reports it reads and adds entities.
 
 resource historyRole 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
   name: guid(resourceGroup().id, appName, 'policyhistory')
@@ -314,6 +350,16 @@ resource appReadsPolicies 'Microsoft.Authorization/roleAssignments@2022-04-01' =
 resource appKeepsHistory 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   name: guid(history.id, app.id, historyRole.id)
   scope: history
+  properties: {
+    principalId: app.identity.principalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: historyRole.id
+  }
+}
+
+resource appKeepsReports 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (tlsReports) {
+  name: guid(reports.id, app.id, historyRole.id)
+  scope: reports
   properties: {
     principalId: app.identity.principalId
     principalType: 'ServicePrincipal'
@@ -362,6 +408,26 @@ resource operatorsKeepHistory 'Microsoft.Authorization/roleAssignments@2022-04-0
   }
 }
 
+resource operatorsKeepReports 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!empty(operatorsGroupId)) {
+  name: guid(reports.id, operatorsGroupId, tableContributor)
+  scope: reports
+  properties: {
+    principalId: operatorsGroupId
+    principalType: 'Group'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', tableContributor)
+  }
+}
+
+module zone 'zone.bicep' = if (!empty(dnsZone)) {
+  name: 'zone'
+  params: {
+    appName: appName
+    appPrincipalId: app.identity.principalId
+    operatorsGroupId: operatorsGroupId
+    zoneName: dnsZone
+  }
+}
+
 module alerts 'alerts.bicep' = {
   name: 'alerts'
   params: {
@@ -384,3 +450,6 @@ output domainVerificationId string = app.properties.customDomainVerificationId
 
 @description('What the command takes as --store.')
 output store string = store
+
+@description('The name servers that the parent of the zone delegates it to (NS records). Empty without a zone.')
+output nameServers array = empty(dnsZone) ? [] : zone.outputs.nameServers

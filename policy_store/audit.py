@@ -8,7 +8,7 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from math import inf
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol
 
 from azure.core.exceptions import AzureError
 from pydantic import BaseModel, ConfigDict, Field
@@ -92,27 +92,45 @@ def audit(
     return AuditReport.model_validate(counts)
 
 
+class Publishing(Protocol):
+    """What publishes ids beside the audits: see `azure.publisher.Publisher`."""
+
+    def note(self, entry: Entry) -> None:
+        """Take in what the walk found; makes no request."""
+
+    def run(self) -> object:
+        """Publish what is due; raises nothing."""
+
+
 class Auditor:
     """The audit as a worker repeats it: each goes on where the last one stopped, and logs a problem that it logged
-    before only for a new version of the row.
+    before only for a new version of the row. Ids are published after it, where there is something that `publishes`.
     """
 
-    def __init__(self, policies: PolicyTable, history: History) -> None:
+    def __init__(self, policies: PolicyTable, history: History, publishes: Publishing | None = None) -> None:
         self._policies = policies
         self._history = history
+        self._publishes = publishes
         self._after = ""
         self._told: OrderedDict[int, None] = OrderedDict()  # the hashes of problems, the latest seen last
 
     def run(self, seconds: float) -> AuditReport:
         """One audit that ends after about `seconds`. Raises an AzureError where the tables cannot be read."""
         deadline = time.monotonic() + seconds
-        entries = walk(self._policies, self._history, after=self._after)
-        report = audit(entries, self._policies, self._history, by="audit", tell=self._tell, deadline=deadline)
+        report = audit(self._entries(), self._policies, self._history, by="audit", tell=self._tell, deadline=deadline)
         self._after = report.next_after
         _log.info("audit %s", " ".join(f"{name}={value}" for name, value in report if name != "next_after"))
         if report.next_after:
             _log.warning("the audit stopped after %d s: the next one goes on after %s", seconds, report.next_after)
+        if self._publishes:
+            self._publishes.run()
         return report
+
+    def _entries(self) -> Iterator[Entry]:
+        for entry in walk(self._policies, self._history, after=self._after):
+            if self._publishes:
+                self._publishes.note(entry)
+            yield entry
 
     def _tell(self, problem: AuditProblem) -> None:
         told = hash(problem)

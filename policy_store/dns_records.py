@@ -5,6 +5,7 @@
 app, and `_smtp._tls.<domain>` TXT says where reports go (RFC 8460 section 3).
 """
 
+import json
 import re
 import shlex
 from collections.abc import Iterable
@@ -17,7 +18,9 @@ from policy_store.names import InvalidName, host_name, policy_host, quoted
 
 type RecordType = Literal["TXT", "CNAME"]
 
+REPORTS_NAME = "_smtp._tls"  # RFC 8460 section 3; in a zone that customers delegate to, of the record that they share
 TTL = 300  # seconds: a new id is to be seen soon
+REPORT_PATH = "/v1/tlsrpt"  # where the app takes TLS reports, at its own host name
 
 _LONGEST_NAME = 253
 _VERIFICATION = "asuid."  # https://learn.microsoft.com/azure/app-service/app-service-web-tutorial-custom-domain
@@ -84,6 +87,16 @@ class TlsrptRecord:
         """The record as it is published."""
         return f"v=TLSRPTv1; rua={','.join(self.rua)};"
 
+    @property
+    def posted_here(self) -> bool:
+        """Whether reports are posted to an app such as this: to the path where it takes them."""
+        return any(uri.startswith("https:") and urlsplit(uri).path.rstrip("/") == REPORT_PATH for uri in self.rua)
+
+    @property
+    def leads_here(self) -> bool:
+        """Whether reports can come to an app such as this: posted, or mailed and imported."""
+        return self.posted_here or any(uri.startswith("mailto:") for uri in self.rua)
+
     @classmethod
     def parse(cls, text: str) -> Self:
         """The record that `text` holds; unknown fields are ignored. Raises RecordSyntaxError."""
@@ -103,6 +116,20 @@ def sts_records(texts: Iterable[str]) -> list[str]:
 def tlsrpt_records(texts: Iterable[str]) -> list[str]:
     """The records for TLS reports among the TXT records of a name; it must be exactly one (RFC 8460 section 3)."""
     return [text for text in texts if text.startswith("v=TLSRPTv1;")]
+
+
+def report_record(texts: Iterable[str] | None) -> TlsrptRecord | None:
+    """The record for TLS reports among the TXT records of a name; None where senders find none that they can use."""
+    records = tlsrpt_records(texts or ())
+    try:
+        return TlsrptRecord.parse(records[0]) if len(records) == 1 else None
+    except RecordSyntaxError:
+        return None
+
+
+def strings_of(text: str) -> list[str]:
+    """The strings of at most 255 bytes that a TXT record holds `text` in (RFC 1035 section 3.3)."""
+    return [text[at : at + _LONGEST_STRING] for at in range(0, len(text), _LONGEST_STRING)]
 
 
 def _fields(text: str, version: str) -> list[tuple[str, str]]:
@@ -173,9 +200,7 @@ class DnsRecord:
     @property
     def strings(self) -> list[str]:
         """The value as a TXT record holds it: strings of at most 255 octets."""
-        if self.type != "TXT":
-            return [self.value]
-        return [self.value[at : at + _LONGEST_STRING] for at in range(0, len(self.value), _LONGEST_STRING)]
+        return strings_of(self.value) if self.type == "TXT" else [self.value]
 
     @property
     def zone_line(self) -> str:
@@ -187,30 +212,31 @@ class DnsRecord:
         return f"{self.name}. {TTL} IN {self.type} {data}"
 
     def az_command(self, resource_group: str) -> str:
-        """The command of the Azure CLI that publishes the record in Azure DNS in place of what is there.
+        """The command of the Azure CLI that publishes the record in Azure DNS in place of what is there, for a POSIX
+        shell.
 
-        `resource_group` is put in as it is, and may so be a variable of the shell. An id is exchanged in one step,
-        since senders see no policy while there are two records or none; only where there is no record yet, one is
-        added. What proves a host name to App Service stands beside that of other apps. The rest is emptied first.
+        `resource_group` is put in as it is, and may so be a variable of the shell. What proves a host name to App
+        Service is added beside that of other apps. Everything else is replaced whole by one request, whatever was there
+        before: whether it succeeds or fails, and however often it is repeated, at no time are there two records or none
+        (RFC 8461 section 3.1: senders see no policy then). The Azure CLI's own commands for TXT records take two.
         """
         name = self.name.removesuffix(self.zone).removesuffix(".") or "@"
         where = f"-g {resource_group} -z {self.zone} -n {name}"
         if self.type == "CNAME":
             return f"az network dns record-set cname set-record {where} --ttl {TTL} -c {self.value}"
-        values = " ".join(map(_in_shell, self.strings))
-        add = f"az network dns record-set txt add-record {where} -v {values}"
         if self.name.startswith(_VERIFICATION):
-            return add
-        if len(self.strings) == 1 and sts_records([self.value]):
-            value = _in_shell(f"TXTRecords[0].value[0]={self.value}")
-            return f"az network dns record-set txt update {where} --set {value} || {add}"
-        return f"az network dns record-set txt create {where} --ttl {TTL} && {add}"
+            return f"az network dns record-set txt add-record {where} -v {_in_shell(self.value)}"
+        record_set = {"properties": {"TTL": TTL, "TXTRecords": [{"value": self.strings}]}}
+        url = (
+            f"'/subscriptions/{{subscriptionId}}/resourceGroups/'{resource_group}"
+            f"'/providers/Microsoft.Network/dnsZones/{self.zone}/TXT/{name}?api-version=2018-05-01'"
+        )
+        return f"az rest --method put --url {url} --body {shlex.quote(json.dumps(record_set))}"
 
 
 def _in_shell(text: str) -> str:
     """`text` as one word for any shell, as far as it is as plain as these records are; else for a POSIX shell."""
-    plain = text.replace("[0]", "")
-    return f'"{text}"' if _PLAIN_IN_ANY_SHELL.fullmatch(plain) else shlex.quote(text)
+    return f'"{text}"' if _PLAIN_IN_ANY_SHELL.fullmatch(text) else shlex.quote(text)
 
 
 def records_to_publish(
@@ -245,7 +271,7 @@ def records_to_publish(
     if policy_id is not None:
         records.append(DnsRecord(domain, delegate or zone, target, "TXT", StsRecord(policy_id).text, not_before))
     if rua:
-        records.append(DnsRecord(domain, zone, f"_smtp._tls.{domain}", "TXT", TlsrptRecord(rua).text))
+        records.append(DnsRecord(domain, zone, f"{REPORTS_NAME}.{domain}", "TXT", TlsrptRecord(rua).text))
     for name in (name for record in records for name in (record.name, record.value if record.type == "CNAME" else "")):
         _check_length(name)
     return records
@@ -260,6 +286,35 @@ def records_to_bind(domain: str, *, app_host: str, verification_id: str, zone: s
     proof = DnsRecord(domain, cname.zone, f"{_VERIFICATION}{cname.name}", "TXT", verification_id)
     _check_length(proof.name)
     return proof, cname
+
+
+def records_to_delegate(
+    domain: str,
+    *,
+    delegate: str,
+    app_host: str = "",
+    verification_id: str = "",
+    zone: str = "",
+    reports: bool = True,
+) -> list[DnsRecord]:
+    """All that a customer's DNS gets once, so that the provider's zone `delegate` has the id and the record for reports
+    from then on: the proof for App Service, the CNAME to the app, each where it is given, and two CNAMEs to the zone
+    (RFC 8461 section 8.2). The last one is for `reports`: a customer with a record of its own keeps that.
+
+    Raises InvalidName, as `records_to_publish` does.
+    """
+    records: list[DnsRecord] = []
+    if app_host and verification_id:
+        records += records_to_bind(domain, app_host=app_host, verification_id=verification_id, zone=zone)
+        app_host = ""
+    records += records_to_publish(
+        domain, policy_id=None, not_before=None, zone=zone, app_host=app_host, delegate=delegate
+    )
+    if reports:
+        shared = f"{REPORTS_NAME}.{delegate}"
+        records.append(DnsRecord(domain, zone or domain, f"{REPORTS_NAME}.{domain}", "CNAME", shared))
+        _check_length(records[-1].name)
+    return records
 
 
 def _check_length(name: str) -> None:

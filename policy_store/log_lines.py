@@ -18,6 +18,11 @@ _ANSWER = re.compile(
     r"version=(?P<version>[0-9]{14}Z|-) ms=(?P<ms>[0-9]{1,9}) "
     rf"host=(?P<host>{_TEXT}) agent=(?P<agent>{_TEXT})"
 )
+_REPORT = re.compile(
+    r"report status=(?P<status>[0-9]{3}) domain=(?P<domain>[a-z0-9.-]{1,253}) reporter=(?P<reporter>[a-z0-9.-]{1,80}) "
+    rf"new=[0-9]{{1,4}} bytes=[0-9]{{1,9}} ms=[0-9]{{1,9}} type=(?:{_TEXT}) client=(?:{_TEXT}) agent=(?:{_TEXT}) "
+    rf"said=(?:{_TEXT})"
+)
 _PRODUCT = re.compile(r"[A-Za-z0-9_.+-]+")  # a product's name: RFC 9110 section 10.1.5
 _ISO_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9:]{5})?")
 _PORTAL_TIME = "%m/%d/%Y, %I:%M:%S.%f %p"
@@ -47,8 +52,20 @@ class Answer:
         return product[0] if product else "-"
 
 
-def read_answers(lines: Iterable[str]) -> Iterator[Answer | None]:
-    """The answers in the lines of one file, and None for each line or CSV row that is none. Raises NoLog.
+@dataclass(frozen=True, slots=True)
+class ReportPost:
+    """One TLS report that somebody posted, and the status that it got; `-` where it could not be read."""
+
+    time: datetime | None
+    status: int
+    domain: str
+    reporter: str
+
+
+def read_answers(lines: Iterable[str]) -> Iterator[Answer | ReportPost | None]:
+    """The answers and the reports in the lines of one file, and None for each line or CSV row that is none of them.
+
+    Raises NoLog.
 
     A time without a zone is taken as UTC.
     """
@@ -70,7 +87,7 @@ def _column_names(line: str) -> list[str]:
     return [cell.partition("[")[0].strip().lower() for cell in cells]
 
 
-def _rows(lines: Iterator[str], names: list[str]) -> Iterator[Answer | None]:
+def _rows(lines: Iterator[str], names: list[str]) -> Iterator[Answer | ReportPost | None]:
     message = names.index("message")
     time = next((names.index(name) for name in _TIME_NAMES if name in names), None)
     rows = csv.reader(lines)
@@ -78,22 +95,31 @@ def _rows(lines: Iterator[str], names: list[str]) -> Iterator[Answer | None]:
         for cells in rows:
             if len(cells) > message:
                 said = cells[time] if time is not None and time < len(cells) else ""
-                yield _answer(_ANSWER.fullmatch(cells[message].strip()), said)
+                yield _read(cells[message].strip(), said)
     except csv.Error as error:
         raise NoLog(f"row near line {rows.line_num + 1}: {error}") from error
 
 
-def _line(line: str) -> Answer | None:
-    """The answer in a line of JSON or text; in text anything may stand before it, a time among it."""
+def _line(line: str) -> Answer | ReportPost | None:
+    """What a line of JSON or text holds; in text anything may stand before it, a time among it."""
     if line.lstrip().startswith("{"):
         try:
             cells = {name.lower(): value for name, value in json.loads(line).items()}
         except (ValueError, RecursionError):
             return None
         time = next((cells[name] for name in _TIME_NAMES if name in cells), "")
-        return _answer(_ANSWER.fullmatch(str(cells.get("message", "")).strip()), str(time))
-    before, found, rest = line.partition("answer domain=")
-    return _answer(_ANSWER.fullmatch((found + rest).strip()), before)
+        return _read(str(cells.get("message", "")).strip(), str(time))
+    for begins in ("answer domain=", "report status="):
+        before, found, rest = line.partition(begins)
+        if found and (said := _read((found + rest).strip(), before)):
+            return said
+    return None
+
+
+def _read(message: str, time: str) -> Answer | ReportPost | None:
+    if report := _REPORT.fullmatch(message):
+        return ReportPost(_time(time), int(report["status"]), report["domain"], report["reporter"])
+    return _answer(_ANSWER.fullmatch(message), time)
 
 
 def _answer(match: re.Match[str] | None, time: str) -> Answer | None:

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from policy_store.log_lines import Answer
+from policy_store.log_lines import Answer, ReportPost
 
 LIMIT = 50_000  # lines of one table: strangers choose the host names and the User-Agents
 
@@ -62,6 +62,16 @@ class OldVersion(_Row):
     late: int | None = Field(description="seconds from the newer version to that time; null where the lines have none")
 
 
+class PostedReports(_Row):
+    """The TLS reports about a domain that one sender posted."""
+
+    domain: str = Field(description="the policy domain; `-` where the report is about none of ours or is no report")
+    reporter: str = Field(description="who wrote them; `-` where that could not be told")
+    status: int = Field(description="the status that they got: 201 new, 200 known, anything else not taken")
+    posts: int = Field(description="how many there were")
+    last: datetime | None = Field(description="the time of the last; null where the lines have none")
+
+
 class Stats(_Row):
     """What `stats` says of the lines it read."""
 
@@ -74,6 +84,7 @@ class Stats(_Row):
     unknown_hosts: list[UnknownHost] = Field(description="by host, the most first")
     last_good: list[LastGood] = Field(description="by domain, the most first")
     slow: list[SlowAnswers] = Field(description="by domain and outcome, the slowest first")
+    reports: list[PostedReports] = Field(description="by domain, sender and status, the most first")
     old_versions: list[OldVersion] = Field(description="by domain and version, the latest first")
 
 
@@ -99,6 +110,20 @@ class Tally:
         self._last_good: dict[tuple[str, ...], _Group] = {}
         self._slow: dict[tuple[str, ...], _Group] = {}
         self._versions: dict[tuple[str, ...], _Group] = {}
+        self._reports: dict[tuple[str, ...], _Group] = {}
+
+    def take_report(self, report: ReportPost) -> None:
+        """Count a posted report."""
+        key = (report.domain, report.reporter, str(report.status))
+        group = self._reports.get(key)
+        if group is None:
+            if len(self._reports) >= LIMIT:
+                self.not_counted += 1
+                return
+            group = self._reports[key] = _Group()
+        group.answers += 1
+        if report.time is not None:
+            group.last = max(group.last or report.time, report.time)
 
     def take(self, answer: Answer) -> None:
         """Count one answer."""
@@ -148,6 +173,15 @@ class Tally:
             fetches=sorted(fetches, key=lambda row: (-row.fetches - row.unavailable, row.domain, row.sender)),
             unknown_hosts=sorted(hosts, key=lambda row: (-row.answers, row.host)),
             last_good=sorted(last_good, key=lambda row: (-row.answers, row.domain)),
+            reports=sorted(
+                (
+                    PostedReports(
+                        domain=domain, reporter=reporter, status=int(status), posts=group.answers, last=group.last
+                    )
+                    for (domain, reporter, status), group in self._reports.items()
+                ),
+                key=lambda row: (-row.posts, row.domain, row.reporter, row.status),
+            ),
             slow=sorted(slow, key=lambda row: (-row.slowest, row.domain, row.outcome)),
             old_versions=sorted(self._old_versions(), key=lambda row: (-(row.late or 0), row.domain, row.version)),
         )

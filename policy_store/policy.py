@@ -25,7 +25,8 @@ _REQUIRED = ("version", "mode", "max_age")
 
 
 def pattern(text: str) -> str:
-    """The `mx` pattern `text` in lower case: a host name, or `*.` and a host name (RFC 8461 section 4.1).
+    """The `mx` pattern `text` in lower case: a host name of two labels or more, or `*.` and a host name (RFC 8461
+    section 4.1). One label is the name of no MX host in DNS, and no mail arrives by it in enforce.
 
     Raises InvalidName.
     """
@@ -34,7 +35,10 @@ def pattern(text: str) -> str:
     name = text.removeprefix("*.")
     if "*" in name:
         raise InvalidName(f"{quoted(text)}: a wildcard is allowed only as the whole first label, as in '*.example.com'")
-    return text[: len(text) - len(name)] + host_name(name)
+    found = host_name(name)
+    if "." not in found and name == text:
+        raise InvalidName(f"{quoted(text)} is only one label: write the full name of the MX host")
+    return text[: len(text) - len(name)] + found
 
 
 class Policy(BaseModel):

@@ -9,7 +9,16 @@ from collections.abc import Mapping
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 
 
@@ -42,6 +51,11 @@ class Settings(BaseModel):
     host_header: Annotated[
         Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]+$")], Field(alias="POLICY_HOST_HEADER")
     ] = "Host"
+    # Read by what publishes ids, not here: a slip in these must not stop a policy from being served.
+    dns_zone: Annotated[str, Field(alias="POLICY_DNS_ZONE")] = ""
+    reports_record: Annotated[str, Field(alias="POLICY_REPORTS_RECORD")] = ""
+
+    tlsrpt: Annotated[bool, BeforeValidator(str.strip), Field(alias="POLICY_TLSRPT")] = False
 
     @model_validator(mode="after")
     def _one_store(self) -> Self:
@@ -67,6 +81,13 @@ class Settings(BaseModel):
             return cls.model_validate({name: value for name, value in found.items() if value is not None})
         except ValidationError as error:
             raise SettingsError("; ".join(map(_sentence, error.errors(include_url=False)))) from None
+
+
+def takes_reports(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether POLICY_TLSRPT turns reports on, asked at import, where nothing may be raised; Settings refuses what is
+    neither on nor off.
+    """
+    return environment.get("POLICY_TLSRPT", "").strip().lower() in ("on", "1", "true", "yes", "y", "t")
 
 
 def _sentence(problem: ErrorDetails) -> str:

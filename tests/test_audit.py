@@ -154,7 +154,7 @@ class TestAudit:
         self, run: Run, history: History, policies_client: TableClient, told: Told
     ) -> None:
         """The text of many short patterns is longer than the cell that holds them, and a cell has its limit."""
-        policies_client.create_entity(_cells("a.example", mx=" ".join(f"x{number}" for number in range(4000))))
+        policies_client.create_entity(_cells("a.example", mx=" ".join(f"x{number}.y" for number in range(4000))))
         policies_client.create_entity(_cells("b.example"))
         report = run()
         assert report == AuditReport(domains=2, recorded=1, not_recorded=1)
@@ -254,7 +254,7 @@ def _audit_rounds(connection_string: str, tables: tuple[str, str]) -> list[int]:
         told = Told()
         _barrier.wait(_SECONDS_AT_BARRIER)
         audit(
-            walk(policies, history, after=f"d{number - 1:03}" if number else ""),
+            walk(policies, history, after=f"d{number - 1:03}.example" if number else ""),
             policies,
             history,
             by="audit",
@@ -300,12 +300,12 @@ class TestAtOnce:
     ) -> None:
         """In each round both find one more row without a revision: they leave one revision, with the row's text."""
         for number in range(_ROUNDS):
-            policies_client.create_entity(_cells(f"d{number:03}", max_age=number))
+            policies_client.create_entity(_cells(f"d{number:03}.example", max_age=number))
         tables = (policies_client.table_name, history_client.table_name)
         audits = [processes.submit(_audit_rounds, azurite.connection_string, tables) for _ in range(2)]
         assert [audit.result() for audit in audits] == [[0] * _ROUNDS] * 2
         for number in range(_ROUNDS):
-            (revision,) = History(history_client).revisions(f"d{number:03}")
+            (revision,) = History(history_client).revisions(f"d{number:03}.example")
             assert revision.text == _policy(number).text
 
     def test_an_audit_and_the_command(
@@ -356,13 +356,15 @@ def _client(store: Azurite, table: str = TABLE) -> TableClient:
 
 class TestTimer:
     def test_its_schedule_is_a_setting(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Every 5 minutes where it is missing: the function is there either way."""
+        """Every 5 minutes where it is missing, or 2 where ids are published: the function is there either way."""
 
         async def schedule() -> str:
             async with Worker(_ROOT) as worker:
                 return worker.function("audit").schedule
 
         assert asyncio.run(schedule()) == "0 */5 * * * *"
+        monkeypatch.setenv("POLICY_DNS_ZONE", "/subscriptions/…")
+        assert asyncio.run(schedule()) == "0 */2 * * * *"
         monkeypatch.setenv("POLICY_AUDIT_SCHEDULE", "0 30 * * * *")
         assert asyncio.run(schedule()) == "0 30 * * * *"
 

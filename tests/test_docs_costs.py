@@ -46,12 +46,12 @@ def test_every_equation_is_right_to_its_last_digit() -> None:
 
 
 def test_the_counts_are_those_of_the_settings_and_of_the_template() -> None:
-    """60 seconds; a web test from 5 places every 15 minutes; 4 alert rules and an hourly one; 2,048 MB; 90 days."""
+    """60 seconds; a web test from 5 places every 15 minutes; 6 alert rules and an hourly one; 2,048 MB; 90 days."""
     assert Settings.read({"POLICY_STORE": "UseDevelopmentStorage=true"}).fresh_seconds == 60
     alerts = (_ROOT / "infra" / "alerts.bicep").read_text(encoding="utf-8")
     assert "Frequency: 900\n" in alerts
     assert len(re.findall(r"'[a-z]+-[a-z]+-[a-z]+-[a-z]+'\n", alerts)) == 5
-    assert (alerts.count("daily: false"), alerts.count("daily: true")) == (4, 1)
+    assert (alerts.count("daily: false"), alerts.count("daily: true")) == (6, 1)
     main = (_ROOT / "infra" / "main.bicep").read_text(encoding="utf-8")
     assert "instanceMemoryMB: 2048\n" in main
     assert "retentionInDays: 90\n" in main

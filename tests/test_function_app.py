@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ _ROOT = Path(__file__).parents[1]
 _NOT_FOR_SERVING = (
     "aiohttp",
     "azure.identity",
+    "azure.mgmt",
     "dns",
     "idna.uts46data",
     "policy_store.azure",
@@ -47,6 +49,34 @@ def test_http_function(functions: dict[str, Function], name: str, route: str) ->
 def test_nothing_else_is_reachable_over_http(functions: dict[str, Function]) -> None:
     over_http = {name for name, function in functions.items() if function.trigger == "httpTrigger"}
     assert over_http == {"policy", "health"}
+
+
+def _in_a_new_process(program: str, **environment: str) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=_ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize(("value", "there"), [("on", True), ("TRUE", True), ("1", True), ("off", False), ("", False)])
+def test_reports_are_taken_only_where_the_setting_says_so(value: str, there: bool) -> None:
+    program = (
+        "import function_app as f\n"
+        "print(*(x.get_function_name() for x in f.app.get_functions()), f.Settings.read().tlsrpt)"
+    )
+    names = _in_a_new_process(program, POLICY_TLSRPT=value, POLICY_STORE="UseDevelopmentStorage=true")
+    assert ("tlsrpt" in names, names[-1]) == (there, str(there))
+
+
+def test_a_cold_start_imports_nothing_of_reports_even_where_they_are_taken() -> None:
+    program = "import sys, function_app; print(*(name for name in sys.modules if name.startswith('policy_store')))"
+    names = _in_a_new_process(program, POLICY_TLSRPT="on")
+    assert not {name for name in names if "tlsrpt" in name or "reports" in name or "intake" in name}
 
 
 def test_a_cold_start_imports_only_what_serves() -> None:

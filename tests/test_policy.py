@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from policy_store.policy import LARGEST_TEXT, MODES, Policy, PolicySyntaxError
 from tests.conftest import load_cases
-from tests.strategies import host_names, labels, policies
+from tests.strategies import domains, host_names, labels, policies
 
 _DATA = Path(__file__).parent / "data"
 _REAL = [json.loads(line) for line in (_DATA / "policies.jsonl").read_text(encoding="utf-8").splitlines()]
@@ -238,7 +238,7 @@ class TestMatches:
         assert not policy.matches(f".{parent}")
         assert not policy.matches(f"{label}{parent}")
 
-    @given(host_names, labels)
+    @given(domains, labels)
     def test_a_host_name_matches_itself_only(self, host: str, label: str) -> None:
         """A pattern without a wildcard matches that host name, nothing below or above it."""
         policy = Policy(mode="enforce", mx=(host,), max_age=1)

@@ -118,7 +118,8 @@ def test_every_command_of_the_day_runs_in_order_with_the_exit_code_that_the_text
     rows = {row.domain: row for row in samples_loaded.policies.rows()}
     assert set(rows) == {
         *("adatum.example", "contoso.example", "fabrikam.example", "litware.example", "northwind.example"),
-        *("tailspin.example", "woodgrove.example", "xn--bcher-kva.example"),
+        *("margiestravel.example", "tailspin.example", "treyresearch.example", "woodgrove.example"),
+        "xn--bcher-kva.example",
     }
 
 

@@ -14,6 +14,7 @@ def test_only_the_packages_of_the_app_are_listed() -> None:
         "azure-data-tables",
         "azure-functions",
         "azure-identity",
+        "azure-mgmt-dns",
         "pydantic",
     }
 

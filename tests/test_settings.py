@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from policy_store.settings import Settings, SettingsError
+from policy_store.settings import Settings, SettingsError, takes_reports
 from policy_store.tables.connection import open_table
 
 _SECRET = "c2VjcmV0c2VjcmV0"
@@ -26,6 +26,22 @@ class TestRead:
         assert settings.connection_string is None
         assert settings.table_service_uri == _URI
         assert settings.client_id == "an-id"
+
+    @pytest.mark.parametrize(
+        ("value", "on"),
+        [("on", True), (" On ", True), ("true", True), ("1", True), ("off", False), ("0", False), ("", False)],
+    )
+    def test_reports_are_on_or_off(self, value: str, on: bool) -> None:
+        """What the app asks at import and the settings agree."""
+        environment = {"POLICY_STORE": _CONNECTION, "POLICY_TLSRPT": value}
+        assert Settings.read(environment).tlsrpt is on
+        assert takes_reports(environment) is on
+
+    def test_reports_that_are_neither_on_nor_off_are_one_clear_error(self) -> None:
+        environment = {"POLICY_STORE": _CONNECTION, "POLICY_TLSRPT": "maybe"}
+        assert not takes_reports(environment)
+        with pytest.raises(SettingsError, match="POLICY_TLSRPT"):
+            Settings.read(environment)
 
     def test_the_rest(self) -> None:
         """Seconds may have a fraction, and a proxy's header may take the place of Host."""

@@ -26,8 +26,8 @@ class NoAz(Exception):
 def started_by(az: Path, words: Sequence[str]) -> list[str]:
     """The command line that starts the Azure CLI at `az` with these words. Raises AzFailed.
 
-    On Windows `az` is a batch file, whose words cmd.exe would interpret once more: in its place the Python is started that
-    the installer, or pip, put beside it. Where there is none, no word is let through that cmd.exe could misread.
+    On Windows `az` is a batch file, whose words cmd.exe would interpret once more: in its place the Python is started
+    that the installer, or pip, put beside it. Where there is none, no word is let through that cmd.exe could misread.
     """
     if az.suffix.lower() not in _BATCH:
         return [str(az), *words]

@@ -7,17 +7,21 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from policy_store.changes.change import Reason
-from policy_store.dns_records import StsRecord
+from policy_store.changes.desk import Desk
+from policy_store.dns_records import StsRecord, report_record
+from policy_store.durations import DAY, in_words
 from policy_store.life import cached_until, in_testing_since, removal_date
 from policy_store.lint.findings import Finding
 from policy_store.lint.linter import lint_policy
 from policy_store.names import policy_host
 from policy_store.policy import Policy
 from policy_store.sender.facts import Facts, Fetched, PolicyHost
-from policy_store.sender.published import TxtState, compare, served_word
+from policy_store.sender.published import TxtState, compare, not_delegated, served_word
 from policy_store.sender.verdict import judge
 from policy_store.tables.entry import Entry
+from policy_store.tables.reports import ReportRow
 from policy_store.times import shown_due
+from policy_store.tlsrpt.evidence import Case, Demands, Verdict, verdict
 
 LONGEST_NOTE = 1000  # characters: a reason is a sentence, and two of them go into one row
 
@@ -55,6 +59,18 @@ def enforce_reasons(entry: Entry, policy: Policy) -> list[Reason]:
     else:
         remedy = f"enforce comes by 'mta-sts promote {entry.domain}'"
     return [Reason("promote", message, remedy)]
+
+
+def short_reasons(entry: Entry, policy: Policy) -> list[Reason]:
+    """Why `policy` must not be enforced for so short a time: it protects for minutes where days were meant, since a
+    sender forgets it before the next message. One that is enforced for that long already may go on.
+    """
+    before = entry.in_force
+    known = before is not None and before.mode == "enforce" and before.max_age <= policy.max_age
+    if policy.mode != "enforce" or policy.max_age >= DAY or known:
+        return []
+    message = f"max_age is {policy.max_age} ({in_words(policy.max_age)}), less than a day"
+    return [Reason("max_age_under_a_day", message, "weeks are usual; days and weeks may be written as 60d and 8w")]
 
 
 def drop_reasons(
@@ -112,11 +128,14 @@ def testing_reasons(entry: Entry, *, now: datetime, after: timedelta) -> list[Re
     return [Reason("too_soon", message, f"wait until {shown_due(since + after)} and read the reports")]
 
 
-def world_reasons(entry: Entry, policy: Policy, facts: Facts, *, served_counts: bool = True) -> list[Reason]:
+def world_reasons(
+    entry: Entry, policy: Policy, facts: Facts, *, served_counts: bool = True, zone: str = ""
+) -> list[Reason]:
     """Why `policy` must not be enforced by what a sending server finds: the MX hosts, how they take TLS (RFC 8461
     section 4), the policy host, and the id in DNS, without which senders go on with an older text (section 8.1).
 
-    Without `served_counts` the last two do not count, since what is served now is what is to be replaced.
+    Without `served_counts` the last two do not count, since what is served now is what is to be replaced. `zone` is the
+    zone that customers delegate to, where there is one.
     """
     hosts = None if facts.mx_records is None else tuple(mx.host for mx in facts.mx)
     reasons = mx_reasons(policy, hosts)
@@ -126,9 +145,41 @@ def world_reasons(entry: Entry, policy: Policy, facts: Facts, *, served_counts: 
         return reasons
     reasons += _served_reasons(entry, facts)
     if compare(facts.txt, entry.revisions).word != "right":
-        remedy = "see 'mta-sts dns check'"
+        remedy = not_delegated(entry.domain, facts.txt_cname, zone) or "see 'mta-sts dns check'"
         reasons.append(Reason("id_not_current", "the TXT record does not show the current id", remedy))
     return reasons
+
+
+def report_verdict(
+    desk: Desk,
+    entry: Entry,
+    reports: Sequence[ReportRow] | None,
+    facts: Facts,
+    demands: Demands,
+    *,
+    without_reports: bool,
+) -> Verdict | None:
+    """What the TLS reports of a domain say together with what a sending server finds now; None where nobody receives
+    any.
+    """
+    if reports is None or entry.in_force is None:
+        return None
+    record = report_record(facts.tlsrpt)
+    failing = [mx.host for mx in facts.mx if any(r.outcome in ("tls_failed", "no_starttls") for r in mx.results)]
+    return verdict(
+        Case(
+            policy=entry.in_force,
+            revisions=entry.revisions,
+            rows=reports,
+            now=desk.now,
+            fresh_seconds=desk.store.fresh_seconds,
+            demands=demands,
+            mx_hosts=None if facts.mx_records is None else tuple(mx.host for mx in facts.mx),
+            failing_hosts=failing,
+            names_us=None if facts.tlsrpt is None else record is not None and record.leads_here,
+            without_reports=without_reports,
+        )
+    )
 
 
 def _would_defer(policy: Policy, facts: Facts) -> bool:

@@ -21,6 +21,8 @@ from policy_store.changes.guard import (
     lint_reasons,
     mx_reasons,
     removal_reasons,
+    report_verdict,
+    short_reasons,
     testing_reasons,
     world_reasons,
 )
@@ -28,11 +30,12 @@ from policy_store.life import TESTING, mx_usable_from, removal_date, retired, se
 from policy_store.policy import Mode, Policy, PolicySyntaxError
 from policy_store.tables.entry import Entry
 from policy_store.tables.history import Revision, key_of, newest_readable
+from policy_store.tables.reports import ReportRow
 from policy_store.tables.row import InvalidRow, Row
 from policy_store.times import shown
+from policy_store.tlsrpt.evidence import DEMANDS, Demands
 
 DEFAULT_MODE: Mode = "testing"
-DEFAULT_MAX_AGE = 604800  # seconds, a week: shorter ones are ignored by some senders
 SLIP = timedelta(days=7)  # so long a text that was enforced may come back without a new testing period
 
 
@@ -50,7 +53,14 @@ class Wanted:
 
 
 def add(
-    desk: Desk, entry: Entry, policy: Policy, *, note: str | None = None, customer: str | None = None, why: str = ""
+    desk: Desk,
+    entry: Entry,
+    policy: Policy,
+    *,
+    note: str | None = None,
+    customer: str | None = None,
+    why: str = "",
+    force: bool = False,
 ) -> Planned:
     """The first policy of a domain; one that is here with this very policy is as it should be."""
     if isinstance(entry.row, Row) and entry.row.policy == policy and note in (None, entry.row.note):
@@ -58,6 +68,8 @@ def add(
     if entry.row is not None:
         remedy = f"change it with 'mta-sts edit {entry.domain}'"
         return _refused(entry, Reason("row_exists", "it has a row already", remedy))
+    if not force and (reasons := short_reasons(entry, policy)):
+        return Refused(entry.domain, tuple(reasons), forcible=True)
     return planned(desk, entry, policy, why=why or note or "", note=note, customer=customer)
 
 
@@ -67,7 +79,7 @@ def edit(desk: Desk, entry: Entry, wanted: Wanted, *, force: bool = False, named
     A pattern to drop that is not there is refused where the domain was `named`; of many it leaves a domain unchanged.
     """
     if entry.row is None:
-        return _refused(entry, _no_row(entry))
+        return _refused(entry, _no_row(desk, entry))
     fields, missing = _merged(entry.row, wanted)
     if missing:
         return _refused(entry, *missing)
@@ -105,9 +117,22 @@ def roll_back(desk: Desk, entry: Entry, id_: str, *, why: str = "", force: bool 
     return planned(desk, entry, policy, why=why or f"rollback to {revision.id}")
 
 
-def promote(desk: Desk, entry: Entry, *, after: timedelta = TESTING, why: str = "", force: bool = False) -> Planned:
-    """From testing to enforce, once testing has lasted `after` and nothing in the policy or in the world stands
-    against it (RFC 8461 section 5). What `force` overrides is recorded with the reason.
+def promote(
+    desk: Desk,
+    entry: Entry,
+    *,
+    reports: Sequence[ReportRow] | None,
+    after: timedelta = TESTING,
+    demands: Demands = DEMANDS,
+    without_reports: bool = False,
+    why: str = "",
+    force: bool = False,
+) -> Planned:
+    """From testing to enforce, once testing has lasted `after` and nothing in the policy, in the world or in the
+    reports that are received stands against it (RFC 8461 section 5).
+
+    `reports` are the domain's of the last 30 days, None where nobody receives any: they may refuse, and never excuse.
+    What `force` overrides is recorded with the reason, and so is a promotion without reports.
     """
     if not isinstance(entry.row, Row):
         wrong = f"its row is invalid: {entry.row}" if entry.row else "it has no row"
@@ -123,11 +148,18 @@ def promote(desk: Desk, entry: Entry, *, after: timedelta = TESTING, why: str = 
     enforced = policy.model_copy(update={"mode": "enforce"})
     refusing, _ = findings_of(entry, enforced)
     reasons = testing_reasons(entry, now=desk.now, after=after) + lint_reasons(refusing)
-    reasons += world_reasons(entry, enforced, desk.world.facts(entry.domain))
+    reasons += short_reasons(entry, enforced)
+    facts = desk.world.facts(entry.domain)
+    reasons += world_reasons(entry, enforced, facts, zone=desk.store.zone)
+    found = report_verdict(desk, entry, reports, facts, demands, without_reports=without_reports)
+    if found is not None and found.verdict != "ready":
+        reasons.append(Reason(found.code, f"the TLS reports say: {found.sentence}"))
     if reasons and not force:
         return Refused(entry.domain, tuple(reasons), forcible=True)
     if reasons:
         why += f" (forced: {', '.join(dict.fromkeys(reason.code for reason in reasons))})"
+    if found is not None and found.rule == "without_reports":
+        why += " (without reports)"
     return planned(desk, entry, enforced, why=why)
 
 
@@ -238,7 +270,7 @@ def as_it_is(desk: Desk, entry: Entry) -> Planned:
 
 def edit_reasons(desk: Desk, entry: Entry, policy: Policy) -> list[Reason]:
     """Why an edit must not put `policy` in force; DNS is asked only where the answer counts."""
-    if reasons := enforce_reasons(entry, policy):
+    if reasons := enforce_reasons(entry, policy) + short_reasons(entry, policy):
         return reasons
     before = entry.in_force
     if before is None or policy.mode != "enforce" or set(before.mx) <= set(policy.mx):
@@ -284,8 +316,10 @@ def _kept(row: Row | InvalidRow, column: str, default: Any) -> Any:
     return getattr(row.policy, column) if isinstance(row, Row) else row.readable.get(column, default)
 
 
-def _no_row(entry: Entry) -> Reason:
-    return Reason("no_row", "it has no row", f"add it with 'mta-sts add {entry.domain}'")
+def _no_row(desk: Desk, entry: Entry) -> Reason:
+    near = desk.store.near(entry.domain)
+    remedy = f"did you mean {near}?" if near else f"add it with 'mta-sts add {entry.domain}'"
+    return Reason("no_row", "it has no row", remedy)
 
 
 def _no_policy(error: ValidationError) -> Reason:

@@ -3,7 +3,7 @@
 Pure: entries of both tables and the clock come from the caller.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
@@ -11,13 +11,18 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from policy_store.life import TESTING, cached_until, in_testing_since, new_patterns, removal_date
 from policy_store.tables.entry import Entry, ProblemCode
+from policy_store.tables.reports import ReportRow
+from policy_store.tlsrpt.overview import verdict_of
+from policy_store.tlsrpt.summary import by_domain
 
-type Code = ProblemCode | Literal["promote", "mx_usable", "mx_drop", "remove"]
+type Code = (
+    ProblemCode | Literal["promote", "reports_fix", "reports_wait", "reports_missing", "mx_usable", "mx_drop", "remove"]
+)
 
 # Nothing in the tables tells a second MX host from a move that somebody forgot to finish, so the reminder ends.
 MOVE_REMEMBERED = timedelta(days=30)
 
-_BROKEN = ("invalid_row", "unreachable_row", "vanished_row", "unrecorded_edit")
+_BROKEN = ("invalid_row", "unreachable_row", "vanished_row", "unrecorded_edit", "reports_fix")
 
 
 class Task(BaseModel):
@@ -32,33 +37,49 @@ class Task(BaseModel):
     code: Code = Field(description="says what is to be done and stays the same between versions")
 
 
-def plan(entries: Iterable[Entry], *, now: datetime, fresh_seconds: float) -> list[Task]:
-    """The tasks of all domains, the soonest first; of what is due now, that which is broken first."""
+def plan(
+    entries: Iterable[Entry], *, now: datetime, fresh_seconds: float, reports: Iterable[ReportRow] | None = None
+) -> list[Task]:
+    """The tasks of all domains, the soonest first; of what is due now, that which is broken first.
+
+    `reports` are those of all domains in their order, None where nobody receives any.
+    """
     now = now.astimezone(UTC).replace(microsecond=0)
-    tasks = [task for entry in entries for task in tasks_of(entry, now=now, fresh_seconds=fresh_seconds)]
+    tasks = [
+        task
+        for _, entry, rows in by_domain(entries, reports or ())
+        if entry is not None
+        for task in tasks_of(entry, None if reports is None else rows, now=now, fresh_seconds=fresh_seconds)
+    ]
     return sorted(tasks, key=lambda task: (task.due, task.code not in _BROKEN, task.domain))
 
 
-def tasks_of(entry: Entry, *, now: datetime, fresh_seconds: float) -> Iterator[Task]:
+def tasks_of(entry: Entry, rows: Sequence[ReportRow] | None, *, now: datetime, fresh_seconds: float) -> Iterator[Task]:
     """The tasks of one domain. Dates are told only where the newest revision is what the row says."""
     for problem in entry.problems():
         yield _task(entry, problem.code, now, now, str(problem))
     if entry.recorded:
+        yield from _promotion(entry, rows, now, fresh_seconds)
         yield from _dated(entry, now, fresh_seconds)
 
 
 def _dated(entry: Entry, now: datetime, fresh_seconds: float) -> Iterator[Task]:
-    yield from _promotion(entry, now)
     yield from _move(entry, now, fresh_seconds)
     yield from _removal(entry, now, fresh_seconds)
 
 
-def _promotion(entry: Entry, now: datetime) -> Iterator[Task]:
-    """Testing is meant to end after its reports were read: `life.TESTING`."""
+def _promotion(entry: Entry, rows: Sequence[ReportRow] | None, now: datetime, fresh_seconds: float) -> Iterator[Task]:
+    """Testing is meant to end after its reports were read: `life.TESTING`. Where reports are received, they say when;
+    and what they say has to be fixed is a task whatever the mode.
+    """
     since = in_testing_since(entry.revisions)
-    if since is not None:
-        due = since + TESTING
-        yield _task(entry, "promote", due, now, f"in testing since {since:%Y-%m-%d}: read the reports, then promote it")
+    due = now if since is None else since + TESTING
+    found = None if rows is None else verdict_of(entry, rows, now, fresh_seconds)
+    if found is not None and found.code != "reports_ready":
+        yield _task(entry, found.code, now if found.code == "reports_fix" else due, now, found.sentence)
+    elif since is not None:
+        read = f"read the reports: {found.sentence}" if found else "read the reports"
+        yield _task(entry, "promote", due, now, f"in testing since {since:%Y-%m-%d}: {read}, then promote it")
 
 
 def _move(entry: Entry, now: datetime, fresh_seconds: float) -> Iterator[Task]:

@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from policy_store.dns_records import DnsRecord, RecordType, records_to_publish
+from policy_store.dns_records import DnsRecord, RecordType, records_to_bind, records_to_delegate, records_to_publish
 from policy_store.life import served_everywhere
 from policy_store.tables.entry import Entry
 
@@ -33,19 +33,36 @@ class DnsItem(BaseModel):
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """Which records: those for the app's host name, for reports, with the id in a zone of the provider's, each where it
-    is given; and the zone that holds the domains, where not each is its own.
+    is given; the proof for App Service, where it is known; and the zone that holds the domains, where not each is its
+    own.
     """
 
     zone: str = ""
     app_host: str = ""
     rua: tuple[str, ...] = ()
     delegate: str = ""
+    verification_id: str = ""
 
 
 def records_of(entry: Entry, wanted: Wanted, fresh_seconds: float) -> list[DnsRecord]:
     """The records of the domain. Raises InvalidName for a name that DNS cannot hold."""
     newest = entry.newest
-    return records_to_publish(
+    records: list[DnsRecord] = []
+    if wanted.delegate:
+        records += records_to_delegate(
+            entry.domain,
+            delegate=wanted.delegate,
+            app_host=wanted.app_host,
+            verification_id=wanted.verification_id,
+            zone=wanted.zone,
+            reports=not wanted.rua,
+        )
+    elif wanted.app_host and wanted.verification_id:
+        proof, _ = records_to_bind(
+            entry.domain, app_host=wanted.app_host, verification_id=wanted.verification_id, zone=wanted.zone
+        )
+        records.append(proof)
+    records += records_to_publish(
         entry.domain,
         policy_id=newest.id if newest else None,
         not_before=served_everywhere(newest, fresh_seconds) if newest else None,
@@ -54,3 +71,4 @@ def records_of(entry: Entry, wanted: Wanted, fresh_seconds: float) -> list[DnsRe
         rua=wanted.rua,
         delegate=wanted.delegate,
     )
+    return list(dict.fromkeys(records))

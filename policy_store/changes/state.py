@@ -11,6 +11,7 @@ from policy_store.policy import Mode
 from policy_store.tables.entry import Entry
 from policy_store.tables.history import Revision
 from policy_store.tables.row import Row
+from policy_store.tlsrpt.evidence import Verdict
 
 
 class PolicyState(BaseModel):
@@ -27,6 +28,9 @@ class PolicyState(BaseModel):
     customer: str = Field(description="whose domain it is, as the row says")
     note: str = Field(description="the note in the row")
     dns: str | None = Field(description="with `--dns`, whether DNS shows the id; `right` where it does")
+    reports: Verdict | None = Field(
+        description="what TLS reports say, for `list` with `--reports`; null where they say nothing"
+    )
     problems: list[str] = Field(description="a sentence for everything that is wrong; empty where all is well")
 
 
@@ -68,8 +72,8 @@ class Difference(BaseModel):
     lines: list[str] = Field(description="the unified difference, empty where the texts are equal")
 
 
-def state_of(entry: Entry, dns: str | None = None) -> PolicyState:
-    """How the domain stands; `dns` says whether DNS shows the id, where it was asked."""
+def state_of(entry: Entry, dns: str | None = None, reports: Verdict | None = None) -> PolicyState:
+    """How the domain stands; `dns` says whether DNS shows the id, where it was asked, `reports` what reports say."""
     policy, newest = entry.in_force, entry.newest
     return PolicyState(
         domain=entry.domain,
@@ -81,17 +85,18 @@ def state_of(entry: Entry, dns: str | None = None) -> PolicyState:
         customer=entry.customer,
         note=entry.note,
         dns=dns,
+        reports=reports,
         problems=problems_of(entry),
     )
 
 
-def details_of(entry: Entry) -> PolicyDetails:
+def details_of(entry: Entry, reports: Verdict | None = None) -> PolicyDetails:
     """All about a domain that has a row. Raises ValueError for one that has none."""
     if entry.row is None:
         raise ValueError(f"{entry.domain} has no row")
     policy, newest = entry.in_force, entry.newest
     return PolicyDetails(
-        **state_of(entry).model_dump(),
+        **state_of(entry, reports=reports).model_dump(),
         text=policy.text if policy else None,
         by=newest.by if newest else None,
         modified=entry.row.modified,

@@ -7,8 +7,8 @@ from policy_store.audit import AuditProblem, AuditReport
 from policy_store.audit import audit as see_to
 from policy_store.cli.command import app
 from policy_store.cli.errors import PROBLEM
-from policy_store.cli.options import JsonOption, StoreOption
-from policy_store.cli.screen import manner, print_json, print_table, progress
+from policy_store.cli.options import FormatOption, JsonOption, StoreOption
+from policy_store.cli.screen import complain, manner, print_json, print_rows, progress, say, shape_of
 from policy_store.cli.session import open_store, operator
 
 
@@ -19,7 +19,7 @@ class AuditResult(AuditReport):
 
 
 @app.command("audit")
-def audit(json: JsonOption = False, store: StoreOption = "") -> None:
+def audit(format_: FormatOption = None, json: JsonOption = False, store: StoreOption = "") -> None:
     """Record what was changed by hand and report what is broken.
 
     Example: mta-sts audit --json
@@ -35,13 +35,17 @@ def audit(json: JsonOption = False, store: StoreOption = "") -> None:
         by=f"audit by {operator()}",
         tell=problems.append,
     )
-    if json:
+    shape = shape_of(format_, json=json)
+    if shape == "json":
         print_json(AuditResult(**report.model_dump(), problems=problems))
     else:
         if problems:
-            print_table(("domain", "problem"), ((problem.domain, problem.message) for problem in problems))
+            rows = ((problem.domain, problem.message) for problem in problems)
+            print_rows(("domain", "problem"), rows, shape)
+        if problems and shape == "table":
             print()
-        print(
+        tell = say if shape == "table" else complain
+        tell(
             f"{report.domains} domains: {report.recorded} recorded, {report.invalid_row} invalid, "
             f"{report.unreachable_row} that no request finds, {report.vanished_row} vanished"
             + (f", {report.not_recorded} that could not be recorded" if report.not_recorded else "")

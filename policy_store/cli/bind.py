@@ -24,9 +24,9 @@ from policy_store.cli.options import (
     refuse_together,
 )
 from policy_store.cli.screen import complain, print_json, progress, suggest
+from policy_store.cli.session import delegation_zone, open_store, read_place
 from policy_store.cli.session import lookup as open_lookup
-from policy_store.cli.session import open_store, read_place
-from policy_store.dns_records import DnsRecord
+from policy_store.dns_records import DnsRecord, records_to_delegate
 from policy_store.names import policy_host, quoted
 
 _THUMBPRINT = re.compile(r"[0-9A-F]{40}")
@@ -120,6 +120,7 @@ def bind(
         progress(outcomes(todos, runner), "Binding", len(todos)) if runner else outcomes(todos, None),
         "bound",
         dns_group,
+        delegation_zone(store),
         json=json,
     )
     if run and not json:
@@ -177,7 +178,7 @@ def _read_app(az: Az, name: str, group: str) -> App:
         raise CommandError(f"The app {quoted(name)} cannot be looked at: {error}.", UNREACHABLE) from error
 
 
-def _tell(outcomes: Iterable[BindOutcome], word: str, dns_group: str = "", *, json: bool) -> None:
+def _tell(outcomes: Iterable[BindOutcome], word: str, dns_group: str = "", zone: str = "", *, json: bool) -> None:
     """Print each outcome as it comes: what is to do as a script for a shell. Raises typer.Exit where one is bad."""
     well = True
 
@@ -191,12 +192,12 @@ def _tell(outcomes: Iterable[BindOutcome], word: str, dns_group: str = "", *, js
         print_json(map(Binding.of, watched()))
     else:
         for outcome in watched():
-            _print(outcome, word, dns_group)
+            _print(outcome, word, dns_group, zone)
     if not well:
         raise typer.Exit(PROBLEM)
 
 
-def _print(outcome: BindOutcome, word: str, dns_group: str) -> None:
+def _print(outcome: BindOutcome, word: str, dns_group: str, zone: str) -> None:
     todo = outcome.todo
     if outcome.problems:
         complain(f"{todo.domain} was not {word}: {'; '.join(outcome.problems)}.")
@@ -214,6 +215,8 @@ def _print(outcome: BindOutcome, word: str, dns_group: str) -> None:
         else:
             lines += _record_lines("publish now" if outcome.status == "done" else "publish last", todo.after)
         lines += _record_lines("remove", todo.obsolete)
+    if zone:
+        lines += _record_lines("set once", records_to_delegate(todo.domain, delegate=zone))
     print("\n".join(lines), end="\n" if lines else "", flush=True)
 
 

@@ -1,13 +1,13 @@
 """The commands that carry many policies in and out: import, export."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from policy_store.changes.change import Change, Planned, Reason, Refused, Unchanged
+from policy_store.changes.change import Change, Planned, Refused, Unchanged
 from policy_store.changes.many import decide_all
 from policy_store.changes.selection import Selection, read_conditions
 from policy_store.cli.changing import Changing, noticed_lines, refusal
@@ -16,18 +16,22 @@ from policy_store.cli.errors import PROBLEM, CommandError
 from policy_store.cli.options import (
     CustomerOption,
     DryRunOption,
+    ForceOption,
     JsonOption,
+    ReasonOption,
     ResolverOption,
     StoreOption,
     VerboseOption,
     WhereOption,
     YesOption,
+    need_reason,
 )
 from policy_store.cli.screen import complain, progress, say
 from policy_store.cli.session import open_desk, open_store
-from policy_store.exchange.importer import Importer
-from policy_store.exchange.sources import Proposal, proposals
-from policy_store.exchange.targets import Target, target_of, write_policies
+from policy_store.exchange.importer import LEFT_OUT, Importer
+from policy_store.exchange.proposal import Proposal
+from policy_store.exchange.sources import STANDARD_INPUT, together
+from policy_store.exchange.targets import Target, list_separator, target_of, write_policies
 from policy_store.tables.entry import Entry
 from policy_store.tables.row import Row
 
@@ -38,13 +42,22 @@ MxFromDnsOption = Annotated[
 
 @app.command("import")
 def import_(
-    source: Annotated[Path, typer.Argument(metavar="FILE", help="CSV, JSON, or a folder of policy texts.")],
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE",
+            help="CSV, JSON, lists of domains, folders of policy texts; - is standard input.",
+            show_default=False,
+        ),
+    ],
     mx_from_dns: MxFromDnsOption = False,
     keep_ids: Annotated[
         bool, typer.Option("--keep-ids", help="Take over the id that DNS shows, where the text is the same.")
     ] = False,
     update: Annotated[bool, typer.Option("--update", help="Change the domains that are here already, too.")] = False,
     customer: CustomerOption = None,
+    note: ReasonOption = "",
+    force: ForceOption = False,
     yes: YesOption = False,
     dry_run: DryRunOption = False,
     verbose: VerboseOption = False,
@@ -52,24 +65,23 @@ def import_(
     resolver: ResolverOption = "",
     store: StoreOption = "",
 ) -> None:
-    """Add many policies from a file: CSV, JSON, accepted domains, or a folder of policy texts.
+    """Add many policies from files: CSV, JSON, accepted domains, or a folder of policy texts.
 
     Example: mta-sts import accepted-domains.csv --mx-from-dns --dry-run
     """
-    if not source.exists():
-        raise CommandError(f"{source} does not exist: name a CSV or JSON file, or a folder of policy texts.")
-    found = list(proposals(source))
+    for source in sources:
+        if source != STANDARD_INPUT and not Path(source).exists():
+            raise CommandError(f"{source} does not exist: name a CSV or JSON file, or a folder of policy texts.")
+    found = together(sources)
+    need_reason(force=force, note=note)
     desk = open_desk(store, resolver)
-    importer = Importer(desk, mx_from_dns=mx_from_dns, keep_ids=keep_ids, update=update, customer=customer)
+    importer = Importer(
+        desk, mx_from_dns=mx_from_dns, keep_ids=keep_ids, update=update, customer=customer, why=note, force=force
+    )
     importing = _Importing(desk.store, dry_run=dry_run, yes=yes, verbose=verbose, json=json, reason=True)
-    places = _places(found)
+    importing.places = {proposal.domain: proposal.place for proposal in found if proposal.domain}
 
     def decide(proposal: Proposal) -> Planned:
-        twice = places.get(proposal.domain or "", [])
-        if proposal.domain and len(twice) > 1:
-            other = next(place for place in twice if place != proposal.place)
-            message = f"{proposal.place}: {proposal.domain} is on {other} too"
-            return Refused(proposal.domain, (Reason("twice", message, "keep one of them"),))
         return _placed(importer.decide(proposal), proposal)
 
     importing.run(decide_all(decide, found, lambda proposal: proposal.domain or ""), "importing", len(found))
@@ -77,21 +89,23 @@ def import_(
 
 @dataclass
 class _Importing(Changing):
-    """Tells of each domain by its place in the source; what was added counts apart."""
+    """Says of each domain from which place of the source it comes; what was added counts apart."""
 
     added: int = 0
-    left_out: int = 0
+    left_out: list[str] = field(default_factory=list)
+    places: dict[str, str] = field(default_factory=dict)
 
     def _counted(self, outcome: Planned, *, alone: bool = False) -> Planned:
         if isinstance(outcome, Change):
             self.added += outcome.entry.row is None
-        elif isinstance(outcome, Unchanged):
-            self.left_out += any(reason.code == "left_out" for reason in outcome.reasons)
+        elif isinstance(outcome, Unchanged) and any(reason.code == LEFT_OUT for reason in outcome.reasons):
+            self.left_out.append(outcome.domain)
         return super()._counted(outcome, alone=alone)
 
     def _tell(self, outcome: Planned) -> None:
         match outcome:
             case Change():
+                say(f"{self.places[outcome.domain]}: {outcome.domain}: {', '.join(outcome.differences)}")
                 if self.verbose:
                     super()._tell(outcome)
                 else:
@@ -99,9 +113,11 @@ class _Importing(Changing):
                         say(line)
             case Unchanged():
                 for reason in outcome.reasons:
-                    say(str(reason))
+                    if reason.code != LEFT_OUT:
+                        say(str(reason))
             case Refused():
-                complain("\n".join(map(str, outcome.reasons)))
+                remedy = " (or --force with --note)" if outcome.forcible else ""
+                complain("\n".join(f"{reason}{remedy}" for reason in outcome.reasons))
             case _:
                 complain(refusal(outcome, "imported"))
 
@@ -117,22 +133,24 @@ class _Importing(Changing):
 
     def _tally(self) -> None:
         counts, would = self.counts, "would be " if self.dry_run else ""
+        if self.left_out:
+            places = ", ".join(f"{domain} ({self.places[domain]})" for domain in self.left_out)
+            say(f"left out, since Microsoft holds their DNS and they cannot have a policy: {places}")
         say(
             f"{self.added} {would}added, {counts['changed'] - self.added} {would}changed, "
-            f"{counts['unchanged'] - self.left_out} unchanged, {self.left_out} left out, "
+            f"{counts['unchanged'] - len(self.left_out)} unchanged, {len(self.left_out)} left out, "
             f"{counts['refused'] + counts['failed']} with problems"
         )
 
 
 def _placed(planned: Planned, proposal: Proposal) -> Planned:
-    """The same with each reason led by the place in the source, where it does not begin with it."""
-
-    def placed(reason: Reason) -> Reason:
-        if reason.code == "invalid":
-            return reason
-        return replace(reason, message=f"{proposal.place}: {proposal.domain}: {reason.message}")
-
-    return replace(planned, reasons=tuple(map(placed, planned.reasons)))
+    """The same with each reason led by the place in the source; the problems of the source itself have theirs."""
+    if proposal.problems:
+        return planned
+    placed = (
+        replace(reason, message=f"{proposal.place}: {proposal.domain}: {reason.message}") for reason in planned.reasons
+    )
+    return replace(planned, reasons=tuple(placed))
 
 
 @app.command("export")
@@ -143,6 +161,10 @@ def export(
         typer.Option(metavar="csv|json|texts", help="What to write; else FILE's name says."),
     ] = None,
     where: WhereOption = None,
+    excel: Annotated[
+        bool, typer.Option("--excel", help="CSV with the separator of this machine's language, as Excel opens it.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite FILE if it exists.")] = False,
     store: StoreOption = "",
 ) -> None:
     """Write policies to a CSV or JSON file, or to a folder of policy texts.
@@ -150,6 +172,8 @@ def export(
     Example: mta-sts export policies.csv
     """
     kind: Target = target_of(target, to)
+    if excel and kind != "csv":
+        raise CommandError("--excel is for CSV: name a file that ends in .csv, or give --to csv.")
     selection = Selection((), read_conditions(where or ()))
     tables = open_store(store)
     left_out = 0
@@ -164,16 +188,8 @@ def export(
                 left_out += 1
                 complain(f"{row.domain} is left out, since its row holds no policy: {row}")
 
-    count = write_policies(target, kind, rows())
+    count = write_policies(target, kind, rows(), force=force, separator=list_separator() if excel else ",")
     if str(target) != "-":
         print(f"{count} policies are in {target}")
     if left_out:
         raise typer.Exit(PROBLEM)
-
-
-def _places(found: Iterable[Proposal]) -> dict[str, list[str]]:
-    """Where each domain of the source stands, so that one that stands there twice is written by neither place."""
-    places: dict[str, list[str]] = {}
-    for proposal in found:
-        places.setdefault(proposal.domain or "", []).append(proposal.place)
-    return places

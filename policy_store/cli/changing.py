@@ -15,7 +15,8 @@ from policy_store.changes.outcome import Outcome
 from policy_store.changes.selection import Selection
 from policy_store.cli.errors import PROBLEM, UNREACHABLE, WRONG_USE, CommandError
 from policy_store.cli.screen import coloured, complain, manner, print_json, printer, progress, say, suggest
-from policy_store.dns_records import StsRecord
+from policy_store.dns_records import StsRecord, records_to_delegate
+from policy_store.record_texts import block
 from policy_store.tables.entry import Entry
 from policy_store.tables.row import InvalidRow
 from policy_store.tables.store import Store
@@ -150,8 +151,11 @@ class Changing:
             say(f"{change.domain}: {differences}, the policy in force stays")
         elif not self._alone and not self.dry_run:  # a dry run has said it in the summary
             say(f"{change.domain}: {differences}")
-        for sentence in (*noticed_lines(change), *_date_lines(change)):
+        for sentence in (*noticed_lines(change), *_date_lines(change, self.store.zone)):
             say(sentence)
+        if self.store.zone and change.entry.row is None and self._alone and not self.dry_run:
+            for sentence in _delegation_lines(change.domain, self.store.zone):
+                say(sentence)
 
     def _next(self) -> str:
         """What comes after this command; empty where the outcomes themselves say it."""
@@ -182,12 +186,24 @@ def noticed_lines(change: Change) -> Iterator[str]:
     yield from map(str, change.reasons)
 
 
-def _date_lines(change: Change) -> Iterator[str]:
+def _delegation_lines(domain: str, zone: str) -> Iterator[str]:
+    """The records that the customer of a new domain sets once, those for the app's host name aside."""
+    yield f"Set once in the DNS of {domain} ('mta-sts dns show {domain} --letter' has a text for the customer):"
+    for record in records_to_delegate(domain, delegate=zone):
+        yield ""
+        yield from block(record).splitlines()
+
+
+def _date_lines(change: Change, zone: str) -> Iterator[str]:
     """What to do next, and from when."""
     domain = change.domain
     known = {revision.id for revision in change.entry.revisions}
     if change.id is not None and change.id not in known and change.publish_from is not None:
-        yield f"{domain}: {to_publish(domain, change.id)} from {shown_due(change.publish_from)} on"
+        when = shown_due(change.publish_from)
+        if zone:
+            yield f"{domain}: the app publishes the id {change.id} in {zone} by itself, from {when} on"
+        else:
+            yield f"{domain}: {to_publish(domain, change.id)} from {when} on"
     if change.usable_from is not None:
         when = shown_due(change.usable_from)
         yield f"{domain}: MX records may name {', '.join(change.new_patterns)} from {when} on"

@@ -3,7 +3,6 @@
 import asyncio
 import socket
 import ssl
-import sys
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,6 +21,7 @@ from policy_store.cli.lint import print_findings
 from policy_store.cli.options import JsonOption, ResolverOption, StoreOption, read_domain
 from policy_store.cli.screen import print_json, print_table, printer, progress
 from policy_store.cli.session import lookup, open_store
+from policy_store.exchange.sources import together
 from policy_store.lint.findings import Finding
 from policy_store.policy import LARGEST_TEXT
 from policy_store.pool import concurrently
@@ -140,11 +140,10 @@ def _names(domains: Sequence[str], file: str, every: bool, store: Store | None) 
     """The domains to check, each once. Raises CommandError."""
     texts = list(domains)
     if file:
-        try:
-            content = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            raise CommandError(f"{file} cannot be read: {error}.") from error
-        texts += [line.strip() for line in content.splitlines() if line.strip() and not line.startswith("#")]
+        found = together([file])
+        if wrong := [problem for proposal in found for problem in proposal.sentences]:
+            raise CommandError("\n".join(wrong))
+        texts += [proposal.domain for proposal in found if proposal.domain]
     names = [read_domain(text) for text in texts]
     if every and store is not None:
         names += store.domains()
@@ -234,6 +233,9 @@ def _print(item: Check) -> None:
     console.print(Padding(Text(_MEANING[item.verdict]), (0, 0, 0, 2)))
     if item.result_type:
         console.print(Padding(Text(f"a report would say {item.result_type}"), (0, 0, 0, 2)))
+    if item.reports_to:
+        here = "an app such as this takes them" if item.reports_posted_here else "none is posted to an app such as this"
+        console.print(Padding(Text(f"reports go to {', '.join(item.reports_to)}: {here}"), (0, 0, 0, 2)))
     if item.mx:
         rows = [
             (mx.host, mx.verdict, mx.if_enforced, _EXCHANGE.get(mx.exchange_code or "", ""), mx.result_type or "")

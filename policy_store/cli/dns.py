@@ -4,7 +4,8 @@ import re
 import shlex
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -18,6 +19,7 @@ from policy_store.cli.errors import PROBLEM, CommandError
 from policy_store.cli.options import (
     AllOption,
     DomainsArgument,
+    FormatOption,
     JsonOption,
     ResolverOption,
     StoreOption,
@@ -26,10 +28,23 @@ from policy_store.cli.options import (
     read_selection,
     refuse_together,
 )
-from policy_store.cli.screen import complain, print_json, print_table, printer, progress
+from policy_store.cli.publish import publish
+from policy_store.cli.screen import (
+    Shape,
+    clean,
+    complain,
+    print_json,
+    print_rows,
+    print_table,
+    printer,
+    progress,
+    shape_of,
+)
 from policy_store.cli.session import lookup, open_store
 from policy_store.dns_records import DnsRecord, RecordSyntaxError, TlsrptRecord
 from policy_store.names import InvalidName
+from policy_store.record_texts import CSV_COLUMNS, block, csv_row, letter
+from policy_store.record_texts import state as record_state
 from policy_store.sender.lookup import HTTPS_PORT
 from policy_store.tables.entry import Entry
 from policy_store.tables.store import Store
@@ -39,10 +54,12 @@ if TYPE_CHECKING:
     from policy_store.sender.dns_check import DnsCheck  # brings dnspython, which only the check needs
 
 _RESOURCE_GROUP = '"$RESOURCE_GROUP"'
+_NEXT_URI = re.compile(r",(?=\s*(?:mailto|https):)", re.IGNORECASE)
 _PLAIN = re.compile(r"[A-Za-z0-9_.-]+")
 
-group = typer.Typer(help="The DNS records: print them, and check them.", no_args_is_help=True)
+group = typer.Typer(help="The DNS records: print, check and publish them.", no_args_is_help=True)
 app.add_typer(group, name="dns")
+group.command("publish")(publish)
 
 
 @group.command("show")
@@ -63,19 +80,40 @@ def show(
         list[str] | None,
         typer.Option(metavar="URI", help="Where TLS reports go (mailto: or https:), for _smtp._tls; may be repeated."),
     ] = None,
+    verification_id: Annotated[
+        str,
+        typer.Option(
+            metavar="TEXT",
+            help="The app's verification id, for the TXT record asuid.mta-sts.DOMAIN; else that of the store, or "
+            "POLICY_VERIFICATION_ID.",
+            show_default=False,
+        ),
+    ] = "",
     delegate: Annotated[
         str,
         typer.Option(
-            metavar="ZONE", help="Keep the TXT records in this zone of yours: a tenant sets a CNAME to it once."
+            metavar="ZONE",
+            help="The TXT records are in this zone of yours, to which a customer sets CNAME records once; that of "
+            "POLICY_DNS_ZONE where it is set.",
+            show_default=False,
         ),
     ] = "",
     zone: Annotated[
         str, typer.Option(metavar="ZONE", help="The DNS zone that holds the domains, where not each is its own.")
     ] = "",
     format_: Annotated[
-        Literal["table", "zone", "az"],
-        typer.Option("--format", help="A table, lines of a zone file (BIND), or commands of the Azure CLI."),
-    ] = "table",
+        Literal["table", "tsv", "csv", "json", "zone", "az"] | None,
+        typer.Option(
+            "--format",
+            metavar="table|tsv|csv|json|zone|az",
+            help="Blocks to copy from on a terminal, TSV elsewhere; a CSV file with all there is to know, lines of a "
+            "zone file (BIND), or commands of the Azure CLI.",
+            show_default=False,
+        ),
+    ] = None,
+    as_letter: Annotated[
+        bool, typer.Option("--letter", help="A short text for a customer, with the records to set once.")
+    ] = False,
     resource_group: Annotated[
         str, typer.Option("--resource-group", "-g", metavar="NAME", help="The resource group of the zones, for az.")
     ] = "",
@@ -87,27 +125,37 @@ def show(
 
     Example: mta-sts dns show contoso.com --app-host contoso-sts.azurewebsites.net
     """
-    refuse_together(json=json, format="" if format_ == "table" else format_)
+    tables = open_store(store)
+    refuse_together(json=json, format=format_, letter=as_letter)
     if resource_group and format_ != "az":
         raise CommandError("--resource-group is for --format az: give both, or neither.")
-    app_host = app_host or session.read_place(store).app_host
+    place = session.read_place(store)
+    app_host, verification_id = app_host or place.app_host, verification_id or place.verification_id
     wanted = Wanted(
         read_domain(zone) if zone else "",
         read_domain(app_host) if app_host else "",
         _read_rua(rua or ()),
-        read_domain(delegate) if delegate else "",
+        read_domain(delegate) if delegate else tables.zone,
+        verification_id.strip(),
     )
+    if as_letter and not wanted.delegate:
+        raise CommandError("--letter is for a delegation zone: set POLICY_DNS_ZONE, or give --delegate.")
     selection = read_selection(domains, every=every, where=where)
-    records, problems = _records(open_store(store), selection, wanted)
+    records, problems, customers = _records(tables, selection, wanted)
     latest = max((record.not_before for record in records if record.not_before), default=session.now())
     if wait:
         _wait_until(latest)
-    if json:
-        print_json(map(DnsItem.of, records))
-    elif format_ == "table":
-        _print_table(records, wanted)
-    else:
+    shape = shape_of(None if format_ == "zone" or format_ == "az" else format_, json=json)
+    if as_letter:
+        print(letter([record for record in records if record.zone != wanted.delegate]))
+    elif format_ in ("zone", "az"):
         _print_lines(records, wanted, resource_group, az=format_ == "az")
+    elif shape == "json":
+        print_json(map(DnsItem.of, records))
+    elif shape == "table":
+        _print_blocks(records, wanted)
+    else:
+        _print_rows(records, wanted, customers, shape)
     for problem in problems:
         complain(problem)
     if problems:
@@ -123,6 +171,7 @@ def check(
     ca_file: Annotated[
         str, typer.Option(metavar="FILE", help="Authorities (PEM) to trust too.", show_default=False)
     ] = "",
+    format_: FormatOption = None,
     json: JsonOption = False,
     resolver: ResolverOption = "",
     store: StoreOption = "",
@@ -140,9 +189,11 @@ def check(
     except OSError as error:  # ssl.SSLError is one
         raise CommandError(f"--ca-file {ca_file} cannot be read as PEM: {error.strerror or error}.") from error
     tables = open_store(store)
-    checker = DnsChecker(lookup(resolver).resolver, context, https_port, tables.fresh_seconds, session.now())
+    checker = DnsChecker(
+        lookup(resolver).resolver, context, https_port, tables.fresh_seconds, session.now(), tables.zone
+    )
     checks = progress(checker.check_all(_entries(tables, selection)), "checking", len(selection.domains) or None)
-    _print_checks(checks, json=json)
+    _print_checks(checks, shape_of(format_, json=json))
 
 
 def _entries(store: Store, selection: Selection) -> Iterator[Entry]:
@@ -159,8 +210,11 @@ def _entries(store: Store, selection: Selection) -> Iterator[Entry]:
             raise CommandError(f"{domain} {has}: it needs no records; 'mta-sts add {domain}' adds a policy.", PROBLEM)
 
 
-def _records(store: Store, selection: Selection, wanted: Wanted) -> tuple[list[DnsRecord], list[str]]:
-    """The records of the domains, and what is wrong with the domains."""
+def _records(
+    store: Store, selection: Selection, wanted: Wanted
+) -> tuple[list[DnsRecord], list[str], Mapping[str, str]]:
+    """The records of the domains, what is wrong with the domains, and whose each domain is."""
+    customers: dict[str, str] = {}
     records: list[DnsRecord] = []
     problems: list[str] = []
     for entry in progress(_entries(store, selection), "reading", len(selection.domains) or None):
@@ -169,11 +223,12 @@ def _records(store: Store, selection: Selection, wanted: Wanted) -> tuple[list[D
             for problem in entry.problems()
             if problem.code in ("vanished_row", "unrecorded_edit") or not entry.revisions
         ]
+        customers[entry.domain] = entry.customer
         try:
             records += records_of(entry, wanted, store.fresh_seconds)
         except InvalidName as error:
             problems.append(f"{entry.domain} is left out: {error}.")
-    return records, problems
+    return records, problems, customers
 
 
 def _wait_until(end: datetime) -> None:
@@ -184,13 +239,27 @@ def _wait_until(end: datetime) -> None:
         time.sleep(seconds)
 
 
-def _print_table(records: Sequence[DnsRecord], wanted: Wanted) -> None:
-    lines = ((record.name, record.type, record.value, _from(record) or "now") for record in records)
-    print_table(("name", "type", "value", "publish from"), lines)
+def _print_blocks(records: Sequence[DnsRecord], wanted: Wanted) -> None:
+    """Print each record with its type, name and value on lines of their own."""
+    now = session.now()
+    for record in records:
+        kept = record_state(record, now, wanted.delegate) == "published by the app"
+        print(clean(block(replace(record, not_before=None) if not _from(record) else record)))
+        print("        The app publishes this one by itself.\n" if kept else "")
     if not wanted.app_host:
-        print()
         print("The CNAME at mta-sts.DOMAIN is left out: 'mta-sts bind' finds out the app's")
         print("default host name, and --app-host gives it here.")
+
+
+def _print_rows(records: Iterable[DnsRecord], wanted: Wanted, customers: Mapping[str, str], shape: Shape) -> None:
+    """Print all records as one table for programs, with what is to be done about each."""
+
+    def cells(record: DnsRecord) -> list[str]:
+        state = record_state(record, session.now(), wanted.delegate)
+        row = csv_row(record, customer=customers.get(record.domain, ""), state=state)
+        return [row[column] for column in CSV_COLUMNS]
+
+    print_rows(CSV_COLUMNS, map(cells, records), shape)
 
 
 def _print_lines(records: Iterable[DnsRecord], wanted: Wanted, resource_group: str, *, az: bool) -> None:
@@ -216,7 +285,7 @@ def _from(record: DnsRecord) -> str:
     return shown_due(due) if due and session.now() < due else ""
 
 
-def _print_checks(checks: "Iterable[DnsCheck]", *, json: bool) -> None:
+def _print_checks(checks: "Iterable[DnsCheck]", shape: Shape) -> None:
     """Print what the world sees. Raises typer.Exit where a domain is not right."""
     counts: Counter[str] = Counter()
 
@@ -225,8 +294,11 @@ def _print_checks(checks: "Iterable[DnsCheck]", *, json: bool) -> None:
             counts[found.status] += 1
             yield found
 
-    if json:
+    if shape == "json":
         print_json(counted())
+    elif shape != "table":
+        rows = ((found.domain, found.status, found.detail) for found in counted())
+        print_rows(("domain", "status", "detail"), rows, shape)
     else:
         print_table(("domain", "status", "detail"), [(found.domain, found.status, found.detail) for found in counted()])
         words = ", ".join(f"{count} {word}" for word, count in counts.most_common())
@@ -238,6 +310,8 @@ def _print_checks(checks: "Iterable[DnsCheck]", *, json: bool) -> None:
 
 def _read_rua(texts: Sequence[str]) -> tuple[str, ...]:
     try:
-        return TlsrptRecord(tuple(texts)).rua if texts else ()
+        # Records have several addresses with commas between them; a comma inside an address is written %2C.
+        uris = (uri.strip() for text in texts for uri in _NEXT_URI.split(text))
+        return TlsrptRecord(tuple(uris)).rua if texts else ()
     except RecordSyntaxError as error:
         raise CommandError(f"--rua: {error}.") from error

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from policy_store.changes import operations
 from policy_store.changes.change import Planned
 from policy_store.changes.many import attempt
-from policy_store.changes.operations import DEFAULT_MAX_AGE, DEFAULT_MODE, Wanted
+from policy_store.changes.operations import DEFAULT_MODE, Wanted
 from policy_store.cli.changing import Changing
 from policy_store.cli.command import app
 from policy_store.cli.errors import PROBLEM, CommandError
@@ -35,21 +35,31 @@ from policy_store.cli.options import (
     refuse_together,
 )
 from policy_store.cli.session import open_desk
-from policy_store.names import InvalidName, quoted
-from policy_store.policy import LONGEST_MAX_AGE, MODES, Mode, Policy
+from policy_store.durations import DEFAULT_MAX_AGE
+from policy_store.names import InvalidName, mail_domain, quoted
+from policy_store.policy import Mode, Policy
 from policy_store.sender.lookup import NoPatterns
 from policy_store.tables.entry import Entry
-from policy_store.tables.row import read_pattern, split_patterns
+from policy_store.tables.row import ColumnProblem, read_max_age, read_mode, read_pattern, split_patterns
 
 _MODE_HELP = "What senders do: enforce, testing (only report) or none."
 _MAX_AGE_HELP = "How long senders keep the policy."
 
 
 def _read_mode(text: str) -> Mode:
-    for mode in MODES:
-        if text.strip().lower() == mode:
-            return mode
-    raise CommandError(f"{quoted(text)} is not a mode: it must be testing, enforce or none.")
+    problems: list[ColumnProblem] = []
+    mode = read_mode(("--mode", text), problems)
+    if mode is None:
+        raise CommandError(f"{problems[0]}.")
+    return mode
+
+
+def _read_max_age(text: str | int) -> int:
+    problems: list[ColumnProblem] = []
+    seconds = read_max_age(("--max-age", text), problems)
+    if seconds is None:
+        raise CommandError(f"{problems[0]}.")
+    return seconds
 
 
 NoteOption = Annotated[
@@ -69,10 +79,11 @@ def add(
     mx_from_dns: MxFromDnsOption = False,
     mode: Annotated[Mode, typer.Option(metavar="MODE", parser=_read_mode, help=_MODE_HELP)] = DEFAULT_MODE,
     max_age: Annotated[
-        int, typer.Option(metavar="SECONDS", min=0, max=LONGEST_MAX_AGE, help=_MAX_AGE_HELP)
+        int, typer.Option(metavar="SECONDS|60d|8w", parser=_read_max_age, help=_MAX_AGE_HELP)
     ] = DEFAULT_MAX_AGE,
     customer: CustomerOption = None,
     note: NoteOption = None,
+    force: ForceOption = False,
     dry_run: DryRunOption = False,
     json: JsonOption = False,
     resolver: ResolverOption = "",
@@ -82,8 +93,12 @@ def add(
 
     Example: mta-sts add contoso.com --mx-from-dns
     """
-    name = read_domain(domain)
+    try:
+        name = mail_domain(domain)
+    except InvalidName as error:
+        raise CommandError(f"{error}.") from error
     refuse_together(mx=mx, mx_from_dns=mx_from_dns)
+    need_reason(force=force, note=note)
     desk = open_desk(store, resolver)
     patterns = read_patterns(mx)
     if mx_from_dns:
@@ -100,7 +115,7 @@ def add(
         raise CommandError(f"That is not a policy: {reasons}.") from None
 
     def decide() -> Planned:
-        return operations.add(desk, desk.store.entry(name), policy, note=note, customer=customer)
+        return operations.add(desk, desk.store.entry(name), policy, note=note, customer=customer, force=force)
 
     _Adding(desk.store, "added", dry_run=dry_run, json=json, domain=name).run([attempt(decide, name)])
 
@@ -127,7 +142,7 @@ def edit(
     where: WhereOption = None,
     mode: Annotated[Mode | None, typer.Option(metavar="MODE", parser=_read_mode, help=_MODE_HELP)] = None,
     max_age: Annotated[
-        int | None, typer.Option(metavar="SECONDS", min=0, max=LONGEST_MAX_AGE, help=_MAX_AGE_HELP)
+        int | None, typer.Option(metavar="SECONDS|60d|8w", parser=_read_max_age, help=_MAX_AGE_HELP)
     ] = None,
     mx: Annotated[
         list[str] | None, typer.Option(metavar="PATTERN", help="Patterns in place of those that are there.")

@@ -11,8 +11,8 @@ from rich.text import Text
 
 from policy_store.cli.command import app
 from policy_store.cli.errors import PROBLEM, CommandError
-from policy_store.cli.options import JsonOption, StoreOption, WhereOption, read_domain, read_selection
-from policy_store.cli.screen import clean, print_json, printer
+from policy_store.cli.options import FormatOption, JsonOption, StoreOption, WhereOption, read_domain, read_selection
+from policy_store.cli.screen import clean, print_json, print_rows, printer, say, shape_of
 from policy_store.cli.session import open_store
 from policy_store.lint.findings import SEVERITIES, Finding, Severity
 from policy_store.lint.linter import lint_row, lint_text
@@ -20,6 +20,8 @@ from policy_store.names import quoted
 from policy_store.tables.policies import PolicyTable
 from policy_store.tables.row import InvalidRow, Row
 
+_COLUMNS = ("place", "line", "severity", "code", "message", "remedy")
+_SHOWN = 5  # places that are named of those with the same finding
 _STYLES: dict[Severity, str] = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 
 
@@ -30,6 +32,7 @@ def lint(
         typer.Argument(metavar="FILE|DOMAIN", show_default=False, help="Policy texts, folders of them, domains."),
     ] = None,
     where: WhereOption = None,
+    format_: FormatOption = None,
     json: JsonOption = False,
     store: StoreOption = "",
 ) -> None:
@@ -47,13 +50,16 @@ def lint(
             counts.update(["", *(finding.severity for finding in findings)])
             yield findings
 
-    if json:
-        print_json(finding for findings in counted() for finding in findings)
-    else:
-        for findings in counted():
-            print_findings(findings)
+    shape = shape_of(format_, json=json)
+    found = (finding for findings in counted() for finding in findings)
+    if shape == "json":
+        print_json(found)
+    elif shape == "table":
+        _print_worst_first(list(found))
         looked_at = "1 policy" if counts[""] == 1 else f"{counts['']} policies"
-        print(f"{looked_at}, {', '.join(f'{severity}: {counts[severity]}' for severity in SEVERITIES)}")
+        say(f"{looked_at}, {', '.join(f'{severity}: {counts[severity]}' for severity in SEVERITIES)}")
+    else:
+        print_rows(_COLUMNS, map(_cells, found), shape)
     if counts["error"]:
         raise typer.Exit(PROBLEM)
 
@@ -115,6 +121,49 @@ def _rows(policies: PolicyTable, domains: Iterable[str]) -> dict[str, Row | Inva
             raise CommandError(f"{domain} is neither a file nor in the store: 'mta-sts list' shows what is.", PROBLEM)
         rows[domain] = row
     return rows
+
+
+def _cells(finding: Finding) -> tuple[str, ...]:
+    """A finding as one row of data."""
+    place = finding.domain or finding.file or ""
+    line = "" if finding.line is None else str(finding.line)
+    return place, line, finding.severity, finding.code, finding.message, finding.remedy
+
+
+def _print_worst_first(findings: list[Finding]) -> None:
+    """Print the findings, the worst first; one that several places have is printed once, with their names."""
+    alike: dict[tuple[str, str], list[Finding]] = {}
+    for finding in findings:
+        alike.setdefault((finding.code, finding.message.replace(_place(finding), "it")), []).append(finding)
+    shared = [group for group in alike.values() if len({_place(finding) for finding in group}) > 1]
+    in_groups = {id(finding) for group in shared for finding in group}
+    places: dict[str, list[Finding]] = {}
+    for finding in findings:
+        if id(finding) not in in_groups:
+            places.setdefault(_place(finding), []).append(finding)
+    for severity in SEVERITIES:
+        for one in places.values():
+            if one[0].severity == severity:
+                print_findings(one)
+        for group in sorted(shared, key=len, reverse=True):
+            if group[0].severity == severity:
+                _print_group(group)
+
+
+def _print_group(group: list[Finding]) -> None:
+    first = group[0]
+    names = list(dict.fromkeys(map(_place, group)))
+    more = [f"and {len(names) - _SHOWN} more: --format tsv has all"] if len(names) > _SHOWN else []
+    console = printer()
+    console.print(Text(f"{len(names)} places: {', '.join([*names[:_SHOWN], *more])}"), style="bold")
+    message = first.message.replace(_place(first), "it")
+    sentence = Text.assemble((first.severity, _STYLES[first.severity]), f" {first.code}: {message}")
+    console.print(Padding(sentence, (0, 0, 0, 2)))
+    console.print(Padding(Text(first.remedy, style="dim"), (0, 0, 0, 4)))
+
+
+def _place(finding: Finding) -> str:
+    return finding.file or finding.domain or ""
 
 
 def print_findings(findings: list[Finding], *, title: bool = True) -> None:

@@ -20,6 +20,7 @@ from policy_store.cli.options import (
     AllOption,
     DomainArgument,
     DomainsArgument,
+    FormatOption,
     JsonOption,
     ResolverOption,
     StoreOption,
@@ -27,13 +28,18 @@ from policy_store.cli.options import (
     read_domain,
     read_domains,
 )
-from policy_store.cli.screen import clean, coloured, print_json, printer, progress
+from policy_store.cli.screen import clean, coloured, print_json, print_rows, printer, progress, shape_of
 from policy_store.cli.session import lookup, open_store
 from policy_store.pool import ordered
 from policy_store.tables.entry import Entry
 from policy_store.tables.history import Revision
+from policy_store.tables.reports import ReportRow
+from policy_store.tables.store import Store
 from policy_store.times import shown
+from policy_store.tlsrpt.overview import recent_rows, verdict_of
+from policy_store.tlsrpt.summary import by_domain
 
+_COLUMNS = ("domain", "mode", "mx", "max_age", "id", "since", "customer", "note", "dns", "problems")
 _BATCH = 100  # lines that are laid out at once
 
 
@@ -43,6 +49,8 @@ def list_(
     every: AllOption = False,
     where: WhereOption = None,
     dns: Annotated[bool, typer.Option("--dns", help="Ask DNS for each domain's TXT record too.")] = False,
+    reports: Annotated[bool, typer.Option("--reports", help="Read the TLS reports of 30 days too.")] = False,
+    format_: FormatOption = None,
     json: JsonOption = False,
     resolver: ResolverOption = "",
     store: StoreOption = "",
@@ -55,15 +63,23 @@ def list_(
         raise CommandError("Name the domains, or give --all or --where; not both.")
     if resolver and not dns:
         raise CommandError("--resolver is for --dns: give both, or neither.")
+    shape = shape_of(format_, json=json)
     selection = Selection(tuple(read_domains(domains or ())), read_conditions(where or ()))
     tables = open_store(store)
     world = lookup(resolver)
     entries = (entry for entry in selection.entries(tables) if entry.row or entry.unreachable or entry.vanished)
+    now = session.now()
+    received = recent_rows(tables.reports, now) if reports else None
+    joined = ((entry, rows) for _, entry, rows in by_domain(entries, received or ()) if entry is not None)
 
-    def state(entry: Entry) -> PolicyState:
-        return state_of(entry, world.status(entry.domain, entry.revisions) if dns else None)
+    def state(found: tuple[Entry, Sequence[ReportRow]]) -> PolicyState:
+        entry, rows = found
+        shown_id = world.status(entry.domain, entry.revisions) if dns else None
+        return state_of(
+            entry, shown_id, verdict_of(entry, rows, now, tables.fresh_seconds) if received is not None else None
+        )
 
-    states = progress(ordered(state, entries), "asking DNS") if dns else map(state, entries)
+    states = progress(ordered(state, joined), "asking DNS") if dns else map(state, joined)
     count = 0
 
     def counted() -> Iterator[PolicyState]:
@@ -72,10 +88,12 @@ def list_(
             count += 1
             yield one
 
-    if json:
+    if shape == "json":
         print_json(counted())
+    elif shape == "table":
+        _print_states(counted(), dns=dns, reports=reports)
     else:
-        _print_states(counted(), dns=dns)
+        print_rows(_COLUMNS, map(_cells, counted()), shape)
     if not count and selection.named:
         raise CommandError("None of these domains is in the store: 'mta-sts list' shows what there is.", PROBLEM)
 
@@ -86,13 +104,16 @@ def show(domain: DomainArgument, json: JsonOption = False, store: StoreOption = 
 
     Example: mta-sts show contoso.com
     """
-    entry = _existing(store, domain)
+    tables = open_store(store)
+    entry = _existing(tables, domain)
     if entry.row is None:
         raise CommandError(
             f"{entry.domain} has no row: 'mta-sts add' makes one, 'mta-sts history' shows what there was.",
             PROBLEM,
         )
-    details = details_of(entry)
+    now = session.now()
+    rows = recent_rows(tables.reports, now, entry.domain)
+    details = details_of(entry, None if rows is None else verdict_of(entry, tuple(rows), now, tables.fresh_seconds))
     if json:
         print_json(details)
         return
@@ -101,20 +122,32 @@ def show(domain: DomainArgument, json: JsonOption = False, store: StoreOption = 
         lines.append(("id", f"{details.id}, {_age(details.since)} old, by {details.by}"))
     lines.append(("row", f"written {shown(details.modified)}"))
     lines += [(name, text) for name, text in (("customer", details.customer), ("note", details.note)) if text]
+    if details.reports:
+        lines.append(("reports", f"{details.reports.verdict}: {details.reports.sentence}"))
     lines += [("problem", problem) for problem in details.problems]
     _print_pairs(lines)
 
 
 @app.command("history")
-def history(domain: DomainArgument, json: JsonOption = False, store: StoreOption = "") -> None:
+def history(
+    domain: DomainArgument, format_: FormatOption = None, json: JsonOption = False, store: StoreOption = ""
+) -> None:
     """List the revisions of a domain, the newest first.
 
     Example: mta-sts history contoso.com
     """
-    entry = _existing(store, domain)
+    entry = _existing(open_store(store), domain)
     items = [RevisionItem.of(revision) for revision in reversed(entry.revisions)]
-    if json:
+    shape = shape_of(format_, json=json)
+    if shape == "json":
         print_json(items)
+        return
+    if shape != "table":
+        rows = (
+            (item.domain, item.id, f"{item.since:%Y-%m-%dT%H:%M:%SZ}", _mode(item.text), item.by, item.note)
+            for item in items
+        )
+        print_rows(("domain", "id", "since", "mode", "by", "note"), rows, shape)
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("id", "since (UTC)", "mode", "by", "note"):
@@ -137,7 +170,7 @@ def diff(
 
     Example: mta-sts diff contoso.com 20261124193000Z
     """
-    entry = _existing(store, domain)
+    entry = _existing(open_store(store), domain)
     known = entry.known
     if not known:
         raise CommandError(
@@ -157,12 +190,14 @@ def diff(
         print(f"The texts of {found.before or 'the row'} and {found.after or 'the row'} are equal.")
 
 
-def _existing(store: str, domain: str) -> Entry:
+def _existing(tables: Store, domain: str) -> Entry:
     """All that the store holds of a domain. Raises CommandError where that is nothing."""
     name = read_domain(domain)
-    entry = open_store(store).entry(name)
+    entry = tables.entry(name)
     if entry.row is None and not entry.revisions:
-        raise CommandError(f"{name} is not in the store: add it with 'mta-sts add {name}'.", PROBLEM)
+        near = tables.near(name)
+        remedy = f"did you mean {near}?" if near else f"add it with 'mta-sts add {name}'."
+        raise CommandError(f"{name} is not in the store: {remedy}", PROBLEM)
     return entry
 
 
@@ -175,10 +210,10 @@ def _revision(entry: Entry, id_: str) -> Revision:
     raise CommandError(f"{entry.domain} has no revision {id_}: the latest are {known}; see 'mta-sts history'.", PROBLEM)
 
 
-def _print_states(states: Iterable[PolicyState], *, dns: bool) -> None:
+def _print_states(states: Iterable[PolicyState], *, dns: bool, reports: bool) -> None:
     """Print the states a batch at a time, so that memory stays flat; problems stand below their domain."""
     now, console = session.now(), printer()
-    fixed = [("mode", 7), ("age", 7), *([("dns", 14)] if dns else [])]
+    fixed = [("mode", 7), ("age", 7), *([("dns", 14)] if dns else []), *([("reports", 7)] if reports else [])]
     flexible = console.width - sum(width + 1 for _, width in fixed) - 2
     columns = [("domain", flexible // 2), ("mx", flexible - flexible // 2), *fixed]
     count, states = 0, iter(states)
@@ -189,12 +224,21 @@ def _print_states(states: Iterable[PolicyState], *, dns: bool) -> None:
         for state in batch:
             age = _age(state.since, now) if state.since else "-"
             cells = [clean(state.domain), "\n".join(state.mx) or "-", state.mode or "-", age]
-            table.add_row(*map(escape, [*cells, state.dns or "-"] if dns else cells))
+            cells += [state.dns or "-"] if dns else []
+            cells += [state.reports.verdict if state.reports else "-"] if reports else []
+            table.add_row(*map(escape, cells))
         console.print(table)
         for problem in batch[-1].problems:
             console.print(Padding(Text(clean(problem), style="red"), (0, 0, 0, 2)))
         count += len(batch)
     print(f"{count} domains" if count != 1 else "1 domain")
+
+
+def _cells(state: PolicyState) -> tuple[str, ...]:
+    """A state as one row of data."""
+    since, max_age = (f"{state.since:%Y-%m-%dT%H:%M:%SZ}" if state.since else ""), state.max_age
+    values = (state.mode or "", " ".join(state.mx), "" if max_age is None else str(max_age), state.id or "", since)
+    return (state.domain, *values, state.customer, state.note, state.dns or "", "; ".join(state.problems))
 
 
 def _until_problem(states: Iterator[PolicyState]) -> Iterator[PolicyState]:

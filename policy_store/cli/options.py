@@ -1,7 +1,7 @@
 """The options that several commands share, each with one meaning, and how what a person typed is read."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -50,6 +50,15 @@ WhereOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+FormatOption = Annotated[
+    Literal["table", "tsv", "csv", "json"] | None,
+    typer.Option(
+        "--format",
+        metavar="table|tsv|csv|json",
+        help="How to print: a table on a terminal, TSV where the output goes elsewhere, unless this says otherwise.",
+        show_default=False,
+    ),
+]
 ResolverOption = Annotated[
     str,
     typer.Option(

@@ -1,5 +1,6 @@
 """The commands that wait for the right day: promote, retire, plan."""
 
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Annotated
 
@@ -7,6 +8,7 @@ import typer
 
 from policy_store.changes import operations
 from policy_store.changes.change import Planned
+from policy_store.changes.plan import Task
 from policy_store.changes.plan import plan as plan_of
 from policy_store.cli import session
 from policy_store.cli.changing import Changing
@@ -16,6 +18,7 @@ from policy_store.cli.options import (
     DomainsArgument,
     DryRunOption,
     ForceOption,
+    FormatOption,
     JsonOption,
     ReasonOption,
     ResolverOption,
@@ -26,11 +29,15 @@ from policy_store.cli.options import (
     need_reason,
     read_selection,
 )
-from policy_store.cli.screen import print_json, print_table, progress
+from policy_store.cli.screen import print_json, print_rows, progress, say, shape_of
 from policy_store.cli.session import open_desk, open_store
 from policy_store.life import TESTING
 from policy_store.tables.entry import Entry
 from policy_store.times import shown_due
+from policy_store.tlsrpt.evidence import DEMANDS, Demands
+from policy_store.tlsrpt.overview import recent_rows
+
+_SHOWN = 5  # domains that are named of those for which the same is to be done
 
 
 @app.command("promote")
@@ -39,6 +46,28 @@ def promote(
     every: AllOption = False,
     where: WhereOption = None,
     after: Annotated[int, typer.Option(min=0, metavar="DAYS", help="How long testing has to last.")] = TESTING.days,
+    report_days: Annotated[
+        int, typer.Option(min=1, max=28, metavar="DAYS", help="Of these days, those with a TLS report.")
+    ] = DEMANDS.days,
+    report_window: Annotated[
+        int, typer.Option(min=1, max=28, metavar="DAYS", help="The last days whose reports count.")
+    ] = DEMANDS.window,
+    report_sessions: Annotated[
+        int, typer.Option(min=1, metavar="NUMBER", help="The sessions that passed in these reports.")
+    ] = DEMANDS.sessions,
+    reporters: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="The senders that reported.")] = (
+        DEMANDS.reporters
+    ),
+    failure_days: Annotated[
+        int, typer.Option(min=1, max=28, metavar="DAYS", help="For how long a reported failure counts.")
+    ] = DEMANDS.failure_days,
+    without_reports: Annotated[
+        bool,
+        typer.Option("--without-reports", help="Do without reports, where none has come for --silent-days of testing."),
+    ] = False,
+    silent_days: Annotated[
+        int, typer.Option(min=1, metavar="DAYS", help="How long testing has to last without a report.")
+    ] = DEMANDS.silent_days,
     note: ReasonOption = "",
     force: ForceOption = False,
     yes: YesOption = False,
@@ -59,8 +88,27 @@ def promote(
         desk.store, "promoted", dry_run=dry_run, yes=yes, verbose=verbose, json=json, reason=bool(note.strip())
     )
 
+    demands = Demands(
+        days=report_days,
+        window=report_window,
+        sessions=report_sessions,
+        reporters=reporters,
+        failure_days=failure_days,
+        silent_days=silent_days,
+    )
+
     def decide(entry: Entry) -> Planned:
-        return operations.promote(desk, entry, after=timedelta(days=after), why=note, force=force)
+        rows = recent_rows(desk.store.reports, desk.now, entry.domain)
+        return operations.promote(
+            desk,
+            entry,
+            reports=None if rows is None else tuple(rows),
+            after=timedelta(days=after),
+            demands=demands,
+            without_reports=without_reports,
+            why=note,
+            force=force,
+        )
 
     changing.run_selected(selection, decide, "looking as a sender does")
 
@@ -90,7 +138,9 @@ def retire(
 
 
 @app.command("plan")
-def plan(where: WhereOption = None, json: JsonOption = False, store: StoreOption = "") -> None:
+def plan(
+    where: WhereOption = None, format_: FormatOption = None, json: JsonOption = False, store: StoreOption = ""
+) -> None:
     """List what has to be done next, and when, in all domains.
 
     Example: mta-sts plan --json
@@ -98,13 +148,35 @@ def plan(where: WhereOption = None, json: JsonOption = False, store: StoreOption
     selection = read_selection((), every=True, where=where)
     tables = open_store(store)
     entries = progress(selection.entries(tables), "reading both tables")
-    tasks = plan_of(entries, now=session.now(), fresh_seconds=tables.fresh_seconds)
-    if json:
+    now = session.now()
+    reports = recent_rows(tables.reports, now)
+    tasks = plan_of(entries, now=now, fresh_seconds=tables.fresh_seconds, reports=reports)
+    shape = shape_of(format_, json=json)
+    if shape == "json":
         print_json(tasks)
+    elif shape != "table":
+        print_rows(("domain", "due", "what"), ((task.domain, _due(task), task.what) for task in tasks), shape)
     elif tasks:
-        print_table(
-            ("due", "domain", "what"),
-            ((shown_due(task.due) if task.waits_for == "date" else "now", task.domain, task.what) for task in tasks),
-        )
+        print_rows(("due", "domain", "what"), ((_due(task), *words) for task, words in _groups(tasks)), shape)
+        say(f"{len(tasks)} tasks" if len(tasks) > 1 else "1 task")
     else:
-        print("Nothing waits.")
+        say("Nothing waits.")
+
+
+def _due(task: Task) -> str:
+    return shown_due(task.due) if task.waits_for == "date" else "now"
+
+
+def _groups(tasks: Sequence[Task]) -> Iterator[tuple[Task, tuple[str, str]]]:
+    """The tasks with what is to be done, those that are equal but for the domain in one; the soonest first."""
+    groups: dict[tuple[str, str], list[Task]] = {}
+    for task in tasks:
+        groups.setdefault((_due(task), task.what.replace(task.domain, "DOMAIN")), []).append(task)
+    for (_, what), alike in groups.items():
+        first = alike[0]
+        if len(alike) == 1:
+            yield first, (first.domain, first.what)
+        else:
+            names = [task.domain for task in alike[:_SHOWN]]
+            more = [f"and {len(alike) - _SHOWN} more: --format tsv has all"] if len(alike) > _SHOWN else []
+            yield first, (f"{len(alike)} domains: {', '.join([*names, *more])}", what)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _BAR = 20  # characters
+
+
+_NUMBERS = ("line", "max_age", "ttl")  # columns that a spreadsheet may take for what they are
+
+type Shape = Literal["table", "tsv", "csv", "json"]
 
 
 @dataclass
@@ -97,6 +102,35 @@ def print_json(items: "BaseModel | Iterable[BaseModel]") -> None:
         print(separator + json.dumps(item.model_dump(mode="json", by_alias=True)), end="", flush=True)
         separator = ",\n"
     print("[]" if separator == "[\n" else "\n]")
+
+
+def on_terminal() -> bool:
+    """Whether a person reads standard output: elsewhere output is data."""
+    return sys.stdout.isatty()
+
+
+def shape_of(wanted: Shape | None, *, json: bool) -> Shape:
+    """How rows are printed: as `--format` or `--json` says, else as a table on a terminal and as TSV elsewhere."""
+    return "json" if json else wanted or ("table" if on_terminal() else "tsv")
+
+
+def print_rows(columns: Sequence[str], rows: Iterable[Sequence[str]], shape: Shape) -> None:
+    """Print rows as a table for people, or as data: TSV has no header and no line break in a cell, CSV has both."""
+    if shape == "table":
+        print_table(columns, rows)
+    elif shape == "tsv":
+        for row in rows:
+            print("\t".join(" ".join(clean(cell).split()) for cell in row), flush=True)
+    else:
+        from csv import writer
+
+        from policy_store.exchange.cells import to_cell
+
+        lines = writer(sys.stdout, lineterminator="\n")
+        lines.writerow(columns)
+        for row in rows:
+            cells = zip(columns, row, strict=True)
+            lines.writerow([cell if column in _NUMBERS else to_cell(cell) for column, cell in cells])
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -16,6 +16,7 @@ from policy_store.cli.screen import manner
 from policy_store.sender.lookup import DNS_SECONDS, Lookup
 from policy_store.settings import Settings, SettingsError
 from policy_store.tables.store import Store
+from policy_store.zone_id import ZoneId
 
 LOCAL_SETTINGS = Path("local.settings.json")
 
@@ -54,8 +55,11 @@ def open_store(store: str = "") -> Store:
     try:
         opened = Store.open(Settings.read(named.settings))
     except SettingsError as error:
+        if named.name:
+            message = _said_of(str(error), "address").replace("POLICY_DNS_ZONE", "dns-zone")
+            raise CommandError(f"The store {named.name}: {message}.") from None
         if named.by == "--store":
-            raise CommandError(f"{_by_option(str(error))}.") from None
+            raise CommandError(f"{_said_of(str(error), '--store')}.") from None
         raise
     if named.name:
         opened = replace(opened, name=named.name)
@@ -88,6 +92,18 @@ def lookup(resolver: str = "", seconds: float = DNS_SECONDS) -> Lookup:
         return Lookup(resolver, seconds)
     except ValueError as error:
         raise CommandError(f"{error}.") from error
+
+
+def delegation_zone(store: str = "") -> str:
+    """The name of the zone that customers delegate to; empty where there is none. Needs no store.
+
+    Raises SettingsError, CommandError.
+    """
+    zone = read_place(store).dns_zone
+    try:
+        return ZoneId.parse(zone).name if zone else ""
+    except ValueError as error:
+        raise SettingsError(f"POLICY_DNS_ZONE: {error}") from error
 
 
 def _named(store: str, *, need: bool = True) -> _Named:
@@ -144,9 +160,9 @@ def _without(settings: Mapping[str, str], names: Iterable[str]) -> dict[str, str
     return {name: value for name, value in settings.items() if name.upper() not in left_out}
 
 
-def _by_option(message: str) -> str:
-    """What is wrong with a setting, said of the option that was given in its place."""
-    return message.replace("POLICY_STORE__tableServiceUri", "--store").replace("POLICY_STORE", "--store")
+def _said_of(message: str, name: str) -> str:
+    """What is wrong with a setting, said of what was given in its place."""
+    return message.replace("POLICY_STORE__tableServiceUri", name).replace("POLICY_STORE", name)
 
 
 def now() -> datetime:

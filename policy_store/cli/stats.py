@@ -1,12 +1,8 @@
 """The command `stats`: who fetched what and what went wrong, counted from exported lines of the app's log."""
 
-import io
-import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated
 
 import typer
 
@@ -14,7 +10,8 @@ from policy_store.cli.command import app
 from policy_store.cli.errors import CommandError
 from policy_store.cli.options import JsonOption
 from policy_store.cli.screen import print_json, print_table
-from policy_store.log_lines import NoLog, read_answers
+from policy_store.exchange.text import UnreadableText, lines_of, opened
+from policy_store.log_lines import NoLog, ReportPost, read_answers
 from policy_store.log_stats import LIMIT, Stats, Tally
 
 _LONGEST_LINE = 65_536  # characters
@@ -35,29 +32,23 @@ def stats(
     tally = Tally()
     for file in files:
         try:
-            with nullcontext(sys.stdin.buffer) if file == "-" else Path(file).open("rb") as content:
-                for answer in read_answers(_lines(content)):
+            with opened(file) as content:
+                for answer in read_answers(lines_of(content, _LONGEST_LINE)):
                     tally.lines += 1
-                    if answer is not None:
+                    if isinstance(answer, ReportPost):
+                        tally.take_report(answer)
+                    elif answer is not None:
                         tally.take(answer)
         except OSError as error:
             raise CommandError(f"{file} cannot be read: {error.strerror}.") from error
+        except UnreadableText as error:
+            raise CommandError(f"{file} cannot be read: {error}.") from error
         except NoLog as error:
             raise CommandError(f"{file} is not CSV: {error}. Export it anew, or cut it before that line.") from error
     if json:
         print_json(tally.stats())
     else:
         _print(tally.stats())
-
-
-def _lines(content: BinaryIO) -> Iterator[str]:
-    """The lines as they come, one that is too long in pieces; what is not UTF-8 is in no line of the app."""
-    text = io.TextIOWrapper(content, encoding="utf-8-sig", errors="replace", newline="")
-    try:
-        while line := text.readline(_LONGEST_LINE):
-            yield line
-    finally:
-        text.detach()
 
 
 def _print(stats: Stats) -> None:
@@ -97,6 +88,13 @@ def _print(stats: Stats) -> None:
         stats.old_versions,
         lambda row: (row.domain, row.version, row.newer, str(row.fetches), "?" if row.late is None else str(row.late)),
     )
+    if stats.reports:
+        _table(
+            "Posted TLS reports",
+            ("domain", "sender", "status", "posts", "last"),
+            stats.reports,
+            lambda row: (row.domain, row.reporter, str(row.status), str(row.posts), _when(row.last)),
+        )
 
 
 def _table[T](title: str, columns: Sequence[str], rows: Sequence[T], cells: Callable[[T], Iterable[str]]) -> None:

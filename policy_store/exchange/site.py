@@ -84,7 +84,7 @@ def write_site(folder: Path, domain: str, policy: Policy, host: SiteHost) -> lis
     for path, content in there.items():
         if content is None or (path.endswith(POLICY_PATH) and content != files[path].encode()):
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            with whole(folder / path) as file:
+            with whole(folder / path, force=True) as file:
                 file.write(files[path])
             lines.append(f"{folder / path} is written")
         elif content != files[path].encode():

@@ -74,4 +74,9 @@ def findings_of(notes: Iterable[Note], domain: str | None = None, file: str | No
         )
         for note in notes
     ]
+    return worst_first(findings)
+
+
+def worst_first(findings: Iterable[Finding]) -> list[Finding]:
+    """The findings in the order of their severity, then by line."""
     return sorted(findings, key=lambda finding: (SEVERITIES.index(finding.severity), finding.line or 0))

@@ -2,6 +2,8 @@
 
 from collections.abc import Container, Iterator, Sequence
 
+from policy_store.lint.known_names import completed, has_top_level_domain, is_microsofts, is_top_level_domain
+
 # Zones of Exchange Online, how many labels the names of MX hosts there have, and what these look like. In outlook.com
 # more than one zone holds MX hosts (mail.protection, olc.protection, mail.eo), all of them at this depth.
 _EXCHANGE = (
@@ -13,11 +15,11 @@ _GOOGLE_NOTHING = ("google.com", "l.google.com", "gmail.com", "*.gmail.com", "go
 _SUBMISSION_HOSTS = ("smtp.gmail.com", "smtp.office365.com", "outlook.office365.com")
 
 
-def pattern_notes(patterns: Sequence[str]) -> Iterator[tuple[str, str, str]]:
-    """The findings on `patterns`, each valid by itself: a pattern, a code of RULES, and a sentence."""
+def pattern_notes(patterns: Sequence[str], domain: str | None = None) -> Iterator[tuple[str, str, str]]:
+    """The findings on the `patterns` of a domain, each valid by itself: a pattern, a code of RULES, and a sentence."""
     known = frozenset(patterns)
     for pattern in patterns:
-        if found := _found(pattern, known):
+        if found := _found(pattern, known) or _incomplete(pattern, domain):
             yield (pattern, *found)
         name, _, parent = pattern.partition(".")
         if name != "*" and f"*.{parent}" in known:
@@ -26,8 +28,8 @@ def pattern_notes(patterns: Sequence[str]) -> Iterator[tuple[str, str, str]]:
 
 def _found(pattern: str, patterns: Container[str]) -> tuple[str, str] | None:
     """The code and the sentence for one pattern beside the others."""
-    if "." not in pattern.removeprefix("*."):
-        return "mx_single_label", f"{pattern} is not the full name of an MX host"
+    if is_top_level_domain(pattern.removeprefix("*.")):
+        return "mx_single_label", f"{pattern} is a wildcard for everybody's names"
     if pattern in _GOOGLE_NOTHING:
         return "mx_matches_nothing", f"{pattern} matches no MX host of Google, such as aspmx.l.google.com"
     if pattern == "*.google.com":
@@ -36,8 +38,8 @@ def _found(pattern: str, patterns: Container[str]) -> tuple[str, str] | None:
         return "mx_google_wildcard", "*.l.google.com matches aspmx.l.google.com, but not alt1.aspmx.l.google.com"
     if pattern in _SUBMISSION_HOSTS:
         return "mx_submission_host", f"{pattern} takes mail from mail programs and is no MX host"
-    if _within(pattern, "onmicrosoft.com"):
-        return "mx_onmicrosoft", f"{pattern}: no MX host has a name in onmicrosoft.com"
+    if is_microsofts(pattern):
+        return "mx_onmicrosoft", f"{pattern}: no MX host has a name in a domain that Microsoft gives to tenants"
     for zone, depth, hosts in _EXCHANGE:
         if _within(pattern, zone):
             labels = pattern.count(".") + 1
@@ -45,6 +47,15 @@ def _found(pattern: str, patterns: Container[str]) -> tuple[str, str] | None:
                 return "mx_matches_nothing", f"{pattern} matches no MX host of Exchange Online: they are named {hosts}"
             if labels > depth and pattern.endswith(_EXCHANGE_HOSTS):
                 return "mx_exchange_dots", f"{pattern} has several labels where Exchange Online has one: {hosts}"
+    return None
+
+
+def _incomplete(pattern: str, domain: str | None) -> tuple[str, str] | None:
+    """The code and the sentence for a pattern that lacks its last labels."""
+    if whole := completed(pattern, domain):
+        return "mx_matches_nothing", f"{pattern} is not the full name of an MX host: is {whole} meant?"
+    if not has_top_level_domain(pattern):
+        return "unknown_top_level", f"{pattern}: there is no top-level domain {pattern.rpartition('.')[2]}"
     return None
 
 

@@ -13,8 +13,9 @@ from policy_store.life import served_everywhere
 from policy_store.pool import concurrently
 from policy_store.sender.dns import LookupFailed, Resolver, sts_state
 from policy_store.sender.https import FetchFailed, fetch_policy
-from policy_store.sender.published import DnsWord, ServedWord, compare, served_word, with_served
+from policy_store.sender.published import DnsWord, ServedWord, compare, not_delegated, served_word, with_served
 from policy_store.tables.entry import Entry
+from policy_store.tables.history import Revision
 from policy_store.times import shown_due
 
 _AT_ONCE = 50  # domains, each with a few questions to DNS and one connection
@@ -37,13 +38,16 @@ class DnsCheck(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class DnsChecker:
-    """Checks domains, many at once. The policy hosts are asked at `port`, their certificates checked with `context`."""
+    """Checks domains, many at once. The policy hosts are asked at `port`, their certificates checked with `context`;
+    `zone` is the zone that customers delegate to, where there is one.
+    """
 
     resolver: Resolver
     context: ssl.SSLContext
     port: int
     fresh_seconds: float
     now: datetime
+    zone: str = ""
 
     def check_all(self, entries: Iterable[Entry]) -> Iterator[DnsCheck]:
         """What is to be said of each domain, in the order of `entries`, which are fetched a little ahead."""
@@ -64,9 +68,7 @@ class DnsChecker:
         status = with_served(compare(state, revisions), text)
         details = [status.detail] if status.detail else []
         if status.word not in ("right", "not served", "lookup failed") and revisions and not by_hand:
-            due = served_everywhere(revisions[-1], self.fresh_seconds)
-            when = f" from {shown_due(due)} on" if self.now < due else ""
-            details.append(f"publish '{StsRecord(revisions[-1].id).text}'{when}")
+            details.append(self._remedy(entry.domain, cname, revisions[-1]))
         if by_hand:
             details.append("the row was changed by hand and has no id yet: run 'mta-sts audit'")
         if isinstance(served, FetchFailed):
@@ -81,6 +83,16 @@ class DnsChecker:
             served=text[0],
             detail="; ".join(details),
         )
+
+    def _remedy(self, domain: str, cname: str | None, newest: Revision) -> str:
+        """What to do about a TXT record that is not right."""
+        due = served_everywhere(newest, self.fresh_seconds)
+        when = f" from {shown_due(due)} on" if self.now < due else ""
+        if reason := not_delegated(domain, cname, self.zone):
+            return reason
+        if self.zone:
+            return f"the app publishes it by itself{when}; 'mta-sts dns publish {domain} --wait' does it now"
+        return f"publish '{StsRecord(newest.id).text}'{when}"
 
     async def _cname(self, domain: str) -> str | None:
         try:

@@ -65,6 +65,17 @@ def compare(state: TxtState, revisions: Sequence[Revision]) -> DnsStatus:
     return DnsStatus("right", id_, shown)
 
 
+def not_delegated(domain: str, cname: str | None, zone: str) -> str:
+    """Why DNS does not show what is published in the zone `zone` of the provider's: the CNAME that a customer sets once
+    is missing, or leads elsewhere (RFC 8461 section 8.2). Empty where it is right, and where there is no zone.
+    """
+    target = f"_mta-sts.{domain}.{zone}"
+    if not zone or cname == target:
+        return ""
+    found = f"leads to {quoted(cname)}" if cname else "is missing"
+    return f"the CNAME _mta-sts.{domain} {found}: set it to {target} once, and ids publish themselves"
+
+
 def served_word(served: bytes, revisions: Sequence[Revision]) -> tuple[ServedWord, str]:
     """Which policy the text is that a policy host serves, in a word and a sentence (empty for the newest one).
 

@@ -7,7 +7,14 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from policy_store.dns_records import RecordSyntaxError, StsRecord, TlsrptRecord, sts_records, tlsrpt_records
+from policy_store.dns_records import (
+    RecordSyntaxError,
+    StsRecord,
+    TlsrptRecord,
+    report_record,
+    sts_records,
+    tlsrpt_records,
+)
 from policy_store.lint.findings import SEVERITIES, Finding
 from policy_store.lint.linter import lint_text
 from policy_store.names import policy_host, quoted
@@ -59,11 +66,14 @@ class Check(BaseModel):
     )
     findings: list[Finding] = Field(description="lint's on the text and the checker's own, the worst first")
     mx: list[MxCheck] = Field(description="the MX hosts, the most preferred first")
+    reports_to: list[str] = Field(description="where senders send reports on TLS; empty where no record says so")
+    reports_posted_here: bool = Field(description="whether one of these is of an app such as this, at `/v1/tlsrpt`")
 
 
 def report(facts: Facts, more: Iterable[Finding] = ()) -> Check:
     """The check of a domain: `more` findings, as from a comparison with the store, are sorted in, the worst first."""
     verdict = judge(facts)
+    record = report_record(facts.tlsrpt)
     findings = [*_txt(facts), *_policy_host(facts), *_text(facts), *_mx(facts), *_others(facts), *more]
     return Check(
         domain=facts.domain,
@@ -72,6 +82,8 @@ def report(facts: Facts, more: Iterable[Finding] = ()) -> Check:
         result_type=verdict.result_type,
         findings=sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity)),
         mx=[MxCheck.model_validate(mx, from_attributes=True) for mx in verdict.mx],
+        reports_to=list(record.rua) if record else [],
+        reports_posted_here=record is not None and record.posted_here,
     )
 
 

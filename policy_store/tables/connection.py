@@ -46,7 +46,7 @@ def open_table(
     """
     bounds = _bounded(_OPERATOR_BOUNDS if operator else _PAGE_BOUNDS if pages else _BOUNDS, connections)
     if settings.table_service_uri:
-        credential = _operator_identity() if operator else _app_identity(settings.client_id, connections)
+        credential = operator_identity() if operator else app_identity(settings.client_id, connections)
         client = TableClient(settings.table_service_uri, name, credential=credential, **bounds)
     else:
         try:
@@ -66,13 +66,15 @@ def _bounded(bounds: Mapping[str, float], connections: int) -> dict[str, Any]:
     return {**bounds, "transport": transport(connections, *timeouts)}
 
 
-def _app_identity(client_id: str | None, connections: int) -> TokenCredential:
+def app_identity(client_id: str | None, connections: int) -> TokenCredential:
+    """The app's managed identity, the system-assigned one or that with `client_id`; makes no request."""
     from azure.identity import ManagedIdentityCredential
 
     return ManagedIdentityCredential(client_id=client_id, **_bounded(_IDENTITY_BOUNDS, connections))
 
 
-def _operator_identity() -> TokenCredential:
+def operator_identity() -> TokenCredential:
+    """Whoever is signed in at this machine, by `az login` and its like; makes no request."""
     from azure.identity import DefaultAzureCredential
 
     return DefaultAzureCredential()

@@ -145,6 +145,11 @@ def walk(policies: PolicyTable, history: History, *, after: str = "") -> Iterato
         yield replace(entry, row=row_of(policies, domain)) if entry.vanished else entry
 
 
+def entry_of(policies: PolicyTable, history: History, domain: str) -> Entry:
+    """All that both tables hold of `domain`; two requests."""
+    return Entry(domain, row_of(policies, domain), (), tuple(history.revisions(domain)))
+
+
 def row_of(policies: PolicyTable, domain: str) -> Row | InvalidRow | None:
     """The row of `domain`, valid or not, None where there is none; one request."""
     try:

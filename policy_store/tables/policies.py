@@ -8,7 +8,7 @@ from azure.core import MatchConditions
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 from azure.data.tables import TableClient, TableEntity, TableErrorCode, UpdateMode
 
-from policy_store.names import host_name
+from policy_store.names import domain_name
 from policy_store.policy import Policy
 from policy_store.tables.intent import Intent
 from policy_store.tables.row import ROW_KEY, InvalidRow, Row
@@ -165,7 +165,7 @@ def entities_after(
 
 def _entity(domain: str, policy: Policy, note: str, customer: str, intent: Intent | None) -> dict[str, Any]:
     entity: dict[str, Any] = {
-        "PartitionKey": host_name(domain),
+        "PartitionKey": domain_name(domain),
         "RowKey": ROW_KEY,
         "mode": policy.mode,
         "mx": " ".join(policy.mx),

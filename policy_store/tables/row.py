@@ -12,7 +12,8 @@ from typing import Any, Self
 
 from azure.data.tables import EntityProperty, TableEntity
 
-from policy_store.names import InvalidName, host_name, quoted, read_name
+from policy_store.durations import read_seconds
+from policy_store.names import InvalidName, domain_name, invisible_in, quoted, read_name, refuse_invisible, trimmed
 from policy_store.policy import LONGEST_MAX_AGE, MODES, Mode, Policy, pattern
 from policy_store.tables.intent import Intent
 
@@ -21,16 +22,18 @@ ROW_KEY = "policy"
 # Spelt without letter case and underscores; the last three are for people and for recorders, and never served.
 _COLUMNS = {"mode": "mode", "mx": "mx", "maxage": "max_age", "customer": "customer", "note": "note", "change": "change"}
 _SEPARATORS = re.compile(r"[\s,;]+")
-_NUMBER = re.compile(r"[0-9]{1,10}")
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnProblem:
-    """What is wrong with one cell: the column as the row spells it, its value in quotes, a sentence with the remedy."""
+    """What is wrong with one cell: the column as the row spells it, its value in quotes, a sentence with the remedy,
+    and the code of lint for it.
+    """
 
     column: str
     value: str
     message: str
+    code: str
 
     def __str__(self) -> str:
         return f"{self.column} is {self.value}: {self.message}"
@@ -93,7 +96,7 @@ class Row:
         etag, modified = str(entity.metadata["etag"]), _utc(entity.metadata["timestamp"])
         note, customer = _text(cells.get("note")), _text(cells.get("customer"))
         if problems:
-            wrong = {_COLUMNS.get(problem.column.lower().replace("_", "")) for problem in problems}
+            wrong = {_column_of(problem.column) for problem in problems}
             read = {"mode": mode, "mx": mx, "max_age": max_age, "customer": customer, "note": note}
             readable = {column: value for column, value in read.items() if column not in wrong}
             raise InvalidRow(domain, row_key, etag, modified, tuple(problems), readable, others)
@@ -109,13 +112,20 @@ def _text(cell: tuple[str, Any] | None) -> str:
 
 def split_patterns(text: str) -> list[str]:
     """The patterns in a text that has white space, commas or semicolons between them."""
-    return [part for part in _SEPARATORS.split(text) if part]
+    return [part for part in map(trimmed, _SEPARATORS.split(text)) if part]
 
 
 def read_pattern(text: str) -> str:
     """The pattern that a person meant: the host name in it is read as names.read_name does. Raises InvalidName."""
+    text = trimmed(text)
+    refuse_invisible(text)
     name = text.removeprefix("*.")
-    return pattern(text) if "*" in name else text[: len(text) - len(name)] + read_name(name)
+    return pattern(text if "*" in name else text[: len(text) - len(name)] + read_name(name))
+
+
+def _column_of(name: str) -> str | None:
+    """The column that a name stands for, whatever its letter case and underscores; None for an unknown one."""
+    return _COLUMNS.get(trimmed(name).lower().replace("_", ""))
 
 
 def _utc(timestamp: datetime | None) -> datetime:
@@ -136,7 +146,7 @@ def _cells(entity: Mapping[str, Any]) -> tuple[_Cells, dict[str, Any], list[str]
     for name, cell in entity.items():
         if name in ("PartitionKey", "RowKey"):
             continue
-        column = _COLUMNS.get(name.lower().replace("_", ""))
+        column = _column_of(name)
         value = cell.value if isinstance(cell, EntityProperty) else cell  # an Int64 comes wrapped
         if column is None:
             others[name] = cell
@@ -145,9 +155,8 @@ def _cells(entity: Mapping[str, Any]) -> tuple[_Cells, dict[str, Any], list[str]
         elif cells[column][1] == value:
             spelt_twice.append(name)
         else:
-            problems.append(
-                ColumnProblem(name, quoted(str(value)), f"{cells[column][0]} is the same column: delete one of them")
-            )
+            reason = f"{cells[column][0]} is the same column: delete one of them"
+            problems.append(ColumnProblem(name, quoted(str(value)), reason, "two_spellings"))
     return cells, others, spelt_twice, problems
 
 
@@ -155,56 +164,66 @@ def _key_problems(entity: Mapping[str, Any]) -> list[ColumnProblem]:
     problems = []
     domain, row_key = str(entity["PartitionKey"]), str(entity["RowKey"])
     try:
-        found = host_name(domain)
+        found = domain_name(domain)
         reason = f"it must be the domain in lower case, {found}"
     except InvalidName as error:
         found, reason = "", f"it must be the domain as lower-case A-labels; {error}"
     if found != domain:
-        problems.append(ColumnProblem("PartitionKey", quoted(domain), reason))
+        problems.append(ColumnProblem("PartitionKey", quoted(domain), reason, "partition_key"))
     if row_key != ROW_KEY:
-        problems.append(ColumnProblem("RowKey", quoted(row_key), "it must be 'policy', or no request finds the row"))
+        reason = "it must be 'policy', or no request finds the row"
+        problems.append(ColumnProblem("RowKey", quoted(row_key), reason, "row_key"))
     return problems
 
 
 def read_mode(cell: tuple[str, Any] | None, problems: list[ColumnProblem]) -> Mode | None:
     """The mode that a cell, its column's name and its value, holds; None and one more problem where it holds none."""
     column, value = cell or ("mode", None)
-    mode = value.strip().lower() if isinstance(value, str) else None
+    mode = trimmed(value).lower() if isinstance(value, str) else None
     for known in MODES:
         if mode == known:
             return known
-    problems.append(ColumnProblem(column, _shown(value), "it must be testing, enforce or none"))
+    problems.append(_problem(column, value, "it must be testing, enforce or none", "mode"))
     return None
 
 
 def read_mx(cell: tuple[str, Any] | None, mode: str | None, problems: list[ColumnProblem]) -> tuple[str, ...]:
-    """The patterns that a cell holds, with one more problem for each that is none."""
+    """The patterns that a cell holds, with one more problem for each text in it that is not a pattern."""
     column, value = cell or ("mx", None)
     if value is not None and not isinstance(value, str):
-        problems.append(ColumnProblem(column, _shown(value), "it must be a string of host names"))
+        problems.append(_problem(column, value, "it must be a string of host names", "mx"))
         return ()
     texts = split_patterns(value or "")
     if not texts and mode != "none":
-        problems.append(ColumnProblem(column, _shown(value), "at least one host name is needed unless mode is none"))
+        reason = "at least one host name is needed unless mode is none"
+        problems.append(ColumnProblem(column, _shown(value), reason, "missing_mx"))
     patterns = []
     for text in texts:
         try:
             patterns.append(read_pattern(text))
         except InvalidName as error:
-            problems.append(ColumnProblem(column, _shown(value), str(error)))
+            problems.append(ColumnProblem(column, _shown(value), str(error), "mx_value"))
     return tuple(patterns)
 
 
 def read_max_age(cell: tuple[str, Any] | None, problems: list[ColumnProblem]) -> int | None:
     """The seconds that a cell holds; None and one more problem where it holds none."""
     column, value = cell or ("max_age", None)
-    text = value.strip() if isinstance(value, str) else str(value)
-    if isinstance(value, (int, str)) and _NUMBER.fullmatch(text) and int(text) <= LONGEST_MAX_AGE:
-        return int(text)
-    problems.append(
-        ColumnProblem(column, _shown(value), f"it must be a whole number of seconds from 0 to {LONGEST_MAX_AGE}")
-    )
+    seconds = read_seconds(value)
+    if seconds is not None and seconds <= LONGEST_MAX_AGE:
+        return seconds
+    reason = f"it must be a whole number of seconds from 0 to {LONGEST_MAX_AGE}, or days or weeks as in 60d and 8w"
+    if isinstance(value, float):
+        reason += "; its type is Double"
+    problems.append(_problem(column, value, reason, "max_age"))
     return None
+
+
+def _problem(column: str, value: object, reason: str, field: str) -> ColumnProblem:
+    if isinstance(value, str) and (found := invisible_in(trimmed(value))):
+        reason += f"; delete the invisible character {found}"
+    code = f"missing_{field}" if value is None else f"{field}_value"
+    return ColumnProblem(column, _shown(value), reason, code)
 
 
 def _shown(value: object) -> str:

@@ -12,29 +12,43 @@ from azure.core.exceptions import (
     ServiceResponseError,
 )
 
-from policy_store.settings import Settings
+from policy_store.settings import Settings, SettingsError
+from policy_store.spelling import meant
 from policy_store.tables.connection import open_table
 from policy_store.tables.entry import Entry, row_of, walk
 from policy_store.tables.history import TABLE as HISTORY_TABLE
 from policy_store.tables.history import History
 from policy_store.tables.policies import PolicyTable
+from policy_store.tables.reports import TABLE as REPORT_TABLE
+from policy_store.tables.reports import ReportTable
+from policy_store.zone_id import ZoneId
 
 
 @dataclass(frozen=True)
 class Store:
-    """The two tables; for how many seconds the app serves a copy; and the store's name for people."""
+    """The tables; for how many seconds the app serves a copy; the store's name for people; and the zone that customers
+    delegate to, empty where there is none.
+    """
 
     policies: PolicyTable
     history: History
+    reports: ReportTable
     fresh_seconds: float
     name: str
+    zone: str = ""
 
     @classmethod
     def open(cls, settings: Settings) -> Self:
         """The store that the settings name, for an operator. Makes no request. Raises SettingsError."""
         policies = open_table(settings, operator=True)
         history = open_table(settings, HISTORY_TABLE, operator=True)
-        return cls(PolicyTable(policies), History(history), settings.fresh_seconds, _name(policies.url))
+        reports = ReportTable(open_table(settings, REPORT_TABLE, operator=True))
+        try:
+            zone = ZoneId.parse(settings.dns_zone).name if settings.dns_zone else ""
+        except ValueError as error:
+            raise SettingsError(f"POLICY_DNS_ZONE: {error}") from error
+        name = _name(policies.url)
+        return cls(PolicyTable(policies), History(history), reports, settings.fresh_seconds, name, zone)
 
     def entry(self, domain: str, *, brief: bool = False) -> Entry:
         """All that the store holds of `domain`; two requests, in `brief` only one where there is no row."""
@@ -46,6 +60,12 @@ class Store:
     def entries(self) -> Iterator[Entry]:
         """Every domain of either table in the order of the keys, page by page."""
         return walk(self.policies, self.history)
+
+    def near(self, domain: str) -> str | None:
+        """The domain with a row that is one letter away from `domain`, for "did you mean"; None where none or several
+        are.
+        """
+        return meant(domain, self.domains())
 
     def domains(self) -> Iterator[str]:
         """Every domain that has a row which requests find, valid or not, in key order; the history is not read."""

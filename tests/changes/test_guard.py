@@ -30,7 +30,7 @@ def _promote(case: dict[str, Any]) -> Planned:
     )
     desk = desk_at(datetime.fromisoformat(case["now"]), world, _STORE)
     entry = Entry("contoso.com", valid_row("contoso.com", policy), (), revisions)
-    return operations.promote(desk, entry, after=timedelta(days=case.get("after_days", 14)))
+    return operations.promote(desk, entry, reports=None, after=timedelta(days=case.get("after_days", 14)))
 
 
 @pytest.mark.parametrize("case", load_cases("promotions.json"))
@@ -56,7 +56,7 @@ def test_one_that_is_enforced_already_is_as_it_should_be_and_nobody_is_asked() -
     world = World(None)
     desk = desk_at(datetime(2026, 3, 1, tzinfo=UTC), world, _STORE)
     entry = Entry("contoso.com", valid_row("contoso.com", revision.policy), (), (revision,))
-    planned = operations.promote(desk, entry)
+    planned = operations.promote(desk, entry, reports=None)
     assert isinstance(planned, Unchanged)
     assert planned.id == revision.id
     assert world.asked == []
@@ -67,7 +67,9 @@ def test_the_world_is_asked_once_and_only_where_it_counts(mode: str) -> None:
     revision = read_revision(f"2026-01-01T00:00:00Z {mode} 604800 mx1.example")
     world = World(("mx1.example",), revision.id, revision.text)
     desk = desk_at(datetime(2026, 3, 1, tzinfo=UTC), world, _STORE)
-    operations.promote(desk, Entry("contoso.com", valid_row("contoso.com", revision.policy), (), (revision,)))
+    operations.promote(
+        desk, Entry("contoso.com", valid_row("contoso.com", revision.policy), (), (revision,)), reports=None
+    )
     assert world.asked == (["facts"] if mode == "testing" else [])
 
 

@@ -26,7 +26,7 @@ def entry(case: dict[str, Any], domain: str = "contoso.com") -> Entry:
 
 
 def _invalid(domain: str, row_key: str, column: str) -> InvalidRow:
-    return InvalidRow(domain, row_key, "etag", _THEN, (ColumnProblem(column, "'so'", "it must be otherwise"),))
+    return InvalidRow(domain, row_key, "etag", _THEN, (ColumnProblem(column, "'so'", "it must be otherwise", "x"),))
 
 
 @pytest.mark.parametrize("case", load_cases("plans.json"))

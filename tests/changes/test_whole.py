@@ -16,7 +16,7 @@ from policy_store.changes.change import Change, Failed, Planned, Unchanged
 from policy_store.changes.many import attempt, write_all
 from policy_store.changes.operations import Wanted
 from policy_store.exchange.importer import Importer
-from policy_store.exchange.sources import Proposal
+from policy_store.exchange.proposal import Proposal
 from policy_store.policy import Policy
 from policy_store.settings import Settings
 from policy_store.tables.history import key_of
@@ -72,7 +72,7 @@ def _edit(store: Store) -> Planned:
 
 def _promote(store: Store) -> Planned:
     desk = desk_at(datetime.now(UTC), World(("mx1.example.com",), "1", _TESTING.text), store)
-    return operations.promote(desk, store.entry(_DOMAIN), why=_WHY, force=True)
+    return operations.promote(desk, store.entry(_DOMAIN), reports=None, why=_WHY, force=True)
 
 
 def _retire(store: Store) -> Planned:
@@ -81,7 +81,7 @@ def _retire(store: Store) -> Planned:
 
 def _import(store: Store) -> Planned:
     desk = desk_at(datetime.now(UTC), World(id=_KEPT), store)
-    proposal = Proposal("line 2", _DOMAIN, "testing", ("mx1.example.com",), 604800, None)
+    proposal = Proposal("a.csv", 2, _DOMAIN, "testing", ("mx1.example.com",), 604800)
     return Importer(desk, keep_ids=True).decide(proposal)
 
 

@@ -7,7 +7,7 @@ from azure.data.tables import TableClient
 from typer.testing import CliRunner, Result
 
 from dev.azurite import Azurite
-from policy_store.cli import app
+from policy_store.cli import app, screen
 from policy_store.cli.session import open_store
 from policy_store.tables.store import Store
 
@@ -18,6 +18,7 @@ type Run = Callable[..., Result]
 def store(azurite: Azurite, tables: tuple[TableClient, TableClient], monkeypatch: pytest.MonkeyPatch) -> Store:
     """The store that the command finds by its setting, with both tables empty."""
     monkeypatch.setenv("POLICY_STORE", azurite.connection_string)
+    monkeypatch.setattr(screen, "on_terminal", lambda: True)
     return open_store()
 
 

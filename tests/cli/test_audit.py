@@ -92,8 +92,8 @@ def test_a_real_process(azurite: Azurite, rows: TableClient) -> None:
     rows.create_entity(_cells("contoso.com"))
     command = [str(_MTA_STS), "audit", "--store", azurite.connection_string]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("1 domains: 1 recorded")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.startswith("1 domains: 1 recorded")
 
 
 def test_storage_that_cannot_be_reached_is_one_sentence(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:

@@ -35,6 +35,11 @@ def _rows(store: Store) -> dict[str, Row]:
     return {row.domain: row for row in store.policies.rows() if isinstance(row, Row)}
 
 
+def _place(line: str) -> str:
+    """The line of the file in a line that is printed: `line 3` of `…/a.csv line 3: a.example: …`."""
+    return " ".join(line.partition(": ")[0].split()[-2:])
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> Callable[..., str]:
     """Write a file and give its path."""
@@ -69,7 +74,7 @@ class TestCsv:
         self, run: Run, store: Store, file: Callable[..., str]
     ) -> None:
         assert run("import", file("policies.csv", "domain,mx,mode\ncontoso.com,a.example,\n")).exit_code == 0
-        assert _rows(store)["contoso.com"].policy == Policy(mode="testing", mx=("a.example",), max_age=604800)
+        assert _rows(store)["contoso.com"].policy == Policy(mode="testing", mx=("a.example",), max_age=1209600)
 
     @pytest.mark.parametrize(
         "content",
@@ -116,7 +121,7 @@ class TestCsv:
         done = run("import", source)
         assert done.exit_code == 1
         assert set(_rows(store)) == {"good.example", "two.example"}
-        places = [line.partition(":")[0] for line in done.stderr.splitlines()]
+        places = [_place(line) for line in done.stderr.splitlines()]
         assert places == [
             *["line 3"] * 3, "line 4", "line 7", "line 8", "line 9", "line 10", "line 11",
         ]  # fmt: skip
@@ -128,34 +133,96 @@ class TestCsv:
         source = file("policies.csv", "domain,mx\ncontoso.com,a.example\nbroken.example,*\n")
         done = run("import", source, "--dry-run")
         assert done.exit_code == 1
-        assert done.stderr.startswith("line 3: broken.example: ")
-        assert done.stdout == "1 would be added, 0 would be changed, 0 unchanged, 0 left out, 1 with problems\n"
+        assert "line 3: broken.example: " in done.stderr
+        assert done.stdout == (
+            f"{source} line 2: contoso.com: new, mode testing, max_age 1209600, mx a.example\n"
+            "1 would be added, 0 would be changed, 0 unchanged, 0 left out, 1 with problems\n"
+        )
         assert list(store.policies.rows()) == []
         assert list(store.history.all_revisions()) == []
 
     @pytest.mark.parametrize(
         ("name", "content", "said"),
         [
-            ("a.csv", "mode,mx\ntesting,a.example\n", "no column with the domain"),
-            ("a.csv", "domain,Domain name,mx\n", "two columns for domain"),
+            ("a.csv", "mode,mx\ntesting,a.example\n", "no column is named domain"),
+            ("a.csv", "domain,Domain name,mx\n", "two columns are for domain"),
             ("a.csv", b"domain,note\ncontoso.com,M\xfcller\n", "UTF-8"),
-            ("a.csv", "", "no column with the domain"),
-            ("a.json", '{"domain": "contoso.com"}', "array"),
+            ("a.csv", "", "there is no domain in it"),
             ("a.json", '[{"domain": "contoso.com"', "not JSON"),
             ("a.json", '[{"domain": "contoso.com", "mx": "a.example"}', "not JSON"),
         ],
     )
-    def test_a_file_that_cannot_be_read_is_wrong_use(
+    def test_a_file_that_cannot_be_read_is_a_problem(
         self, run: Run, store: Store, file: Callable[..., str], name: str, content: str | bytes, said: str
     ) -> None:
         done = run("import", file(name, content))
-        assert done.exit_code == 2
+        assert done.exit_code == 1
         assert said in done.stderr
         assert list(store.policies.rows()) == []
 
     def test_a_file_that_is_not_there_is_wrong_use(self, run: Run) -> None:
         done = run("import", "nowhere.csv")
         assert (done.exit_code, "nowhere.csv does not exist" in done.stderr) == (2, True)
+
+
+class TestSources:
+    def test_several_files_come_in_and_each_domain_is_said_with_its_place(
+        self, run: Run, store: Store, file: Callable[..., str]
+    ) -> None:
+        one, two = (
+            file("a.csv", "domain,mx\na.example,mx.a.example\n"),
+            file("b.json", '[{"domain": "b.example", "mx": "mx.b.example"}]'),
+        )
+        for dry in (("--dry-run",), ()):
+            done = run("import", one, two, *dry)
+            assert done.exit_code == 0, done.output
+            assert f"{one} line 2: a.example: new, mode testing" in done.stdout
+            assert f"{two} line 1: b.example: new, mode testing" in done.stdout
+        assert set(_rows(store)) == {"a.example", "b.example"}
+
+    def test_a_domain_in_two_files_with_two_policies_comes_in_from_neither(
+        self, run: Run, store: Store, file: Callable[..., str]
+    ) -> None:
+        one, two = (
+            file("a.csv", "domain,mx\na.example,mx.a.example\n"),
+            file("b.csv", "domain,mx\na.example,mx.b.example\n"),
+        )
+        done = run("import", one, two)
+        assert done.exit_code == 1
+        assert done.stderr.count("(domain_twice)") == 2
+        assert _rows(store) == {}
+
+    def test_a_pipe_is_read(self, store: Store) -> None:
+        done = subprocess.run(
+            [_MTA_STS, "import", "-"], input=b"domain,mx\na.example,mx.a.example\n", capture_output=True, check=True
+        )
+        assert done.stdout.decode().startswith("standard input line 2: a.example: new, mode testing")
+        assert set(_rows(store)) == {"a.example"}
+
+    def test_the_customer_comes_from_the_file_or_else_from_the_option(
+        self, run: Run, store: Store, file: Callable[..., str]
+    ) -> None:
+        source = file("a.csv", "domain,mx,customer\na.example,mx.a.example,0815\nb.example,mx.b.example,\n")
+        assert run("import", source, "--customer", "Contoso").exit_code == 0
+        assert {domain: row.customer for domain, row in _rows(store).items()} == {
+            "a.example": "0815",
+            "b.example": "Contoso",
+        }
+
+    def test_microsofts_own_domains_of_every_cloud_are_left_out_in_one_line(
+        self, run: Run, store: Store, file: Callable[..., str]
+    ) -> None:
+        names = (
+            "c.onmicrosoft.com",
+            "c.mail.onmicrosoft.com",
+            "c.onmicrosoft.us",
+            "c.onmicrosoft.de",
+            "c.partner.onmschina.cn",
+        )
+        done = run("import", file("a.txt", "\n".join(names)))
+        assert done.exit_code == 0, done.output
+        assert all(f"{name} (" in done.stdout.splitlines()[0] for name in names)
+        assert _rows(store) == {}
 
 
 class TestExistingRows:
@@ -173,14 +240,14 @@ class TestExistingRows:
         assert (
             run("import", file("old.csv", "domain,mx,mode,note\ncontoso.com,a.example,enforce,kept\n")).exit_code == 0
         )
-        source = file("new.csv", "domain,max_age\ncontoso.com,1209600\n")
+        source = file("new.csv", "domain,max_age\ncontoso.com,4w\n")
         refused = run("import", source)
         assert refused.exit_code == 1
         assert "line 2: contoso.com: it is here already" in refused.stderr
         assert "--update" in refused.stderr
         assert run("import", source, "--update").exit_code == 0
         row = _rows(store)["contoso.com"]
-        assert row.policy == Policy(mode="enforce", mx=("a.example",), max_age=1209600)
+        assert row.policy == Policy(mode="enforce", mx=("a.example",), max_age=2419200)
         assert row.note == "kept"
 
     def test_an_update_is_no_way_round_promote(self, run: Run, store: Store, file: Callable[..., str]) -> None:
@@ -234,7 +301,7 @@ class TestJson:
         )
         done = run("import", source)
         assert done.exit_code == 1
-        assert [line.partition(":")[0] for line in done.stderr.splitlines()] == ["line 2", "line 4", "line 6"]
+        assert [_place(line) for line in done.stderr.splitlines()] == ["line 2", "line 4", "line 6"]
         assert set(_rows(store)) == {"fabrikam.com"}
 
 
@@ -277,7 +344,7 @@ class TestTexts:
         file("public/.well-known/mta-sts.txt", "version: STSv1\nmode: testing\nmx: a.example\nmax_age: 604800\n")
         done = run("import", str(tmp_path))
         assert done.exit_code == 1
-        assert "public/.well-known/mta-sts.txt: 'public' is no policy domain: name the file or its" in done.stderr
+        assert "public/.well-known/mta-sts.txt: no folder above it is named after a domain" in done.stderr
         assert _rows(store) == {}
 
     def test_a_text_that_is_no_policy_is_told_by_file_and_line(
@@ -287,8 +354,8 @@ class TestTexts:
         done = run("import", str(tmp_path))
         assert done.exit_code == 1
         assert [line.partition(": ")[0] for line in done.stderr.splitlines()] == [
-            "a.example.txt line 2",
-            "a.example.txt line 3",
+            f"{tmp_path}/a.example.txt line 2",
+            f"{tmp_path}/a.example.txt line 3",
         ]
         assert _rows(store) == {}
 
@@ -300,7 +367,7 @@ class TestExport:
     ) -> None:
         for number, mode in enumerate(("enforce", "testing", "none")):
             policy = Policy.model_validate(
-                {"mode": mode, "mx": (f"mx{number}.example", "*.b.example"), "max_age": number}
+                {"mode": mode, "mx": (f"mx{number}.example", "*.b.example"), "max_age": 604800 + number}
             )
             note = "" if name == "texts" else 'über, "quotes"; and\nlines'
             store.policies.add(f"d{number}.example", policy, note)
@@ -327,7 +394,31 @@ class TestExport:
             store.policies.add(domain, Policy(mode="testing", mx=("mx.example",), max_age=604800))
         done = run("export", "-", "--to", "csv", "--where", "domain = b.example")
         assert done.exit_code == 0, done.output
-        assert done.stdout.splitlines() == ["domain,mode,mx,max_age,note", "b.example,testing,mx.example,604800,"]
+        assert done.stdout.splitlines() == [
+            "domain,mode,mx,max_age,customer,note",
+            "b.example,testing,mx.example,604800,,",
+        ]
+
+    def test_a_file_that_exists_is_overwritten_by_force_only(
+        self, run: Run, store: Store, file: Callable[..., str]
+    ) -> None:
+        store.policies.add("a.example", Policy(mode="testing", mx=("mx.example",), max_age=604800))
+        precious = file("all.csv", "precious")
+        refused = run("export", precious)
+        assert (refused.exit_code, "--force" in refused.stderr) == (2, True)
+        assert Path(precious).read_text() == "precious"
+        assert run("export", precious, "--force").exit_code == 0
+
+    def test_excel_gets_the_separator_of_the_language(
+        self, run: Run, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        row = store.policies.add("a.example", Policy(mode="testing", mx=("mx.example",), max_age=604800))
+        store.history.record(row, store.policies, by="tests")
+        monkeypatch.setattr("policy_store.cli.bulk.list_separator", lambda: ";")
+        assert run("export", str(tmp_path / "all.csv"), "--excel").exit_code == 0
+        assert (tmp_path / "all.csv").read_bytes().startswith(b"\xef\xbb\xbfdomain;mode;mx;max_age;customer;note\r\n")
+        assert run("import", str(tmp_path / "all.csv")).stdout.startswith("0 added, 0 changed, 1 unchanged")
+        assert run("export", str(tmp_path / "all.json"), "--excel").exit_code == 2
 
     def test_a_folder_that_holds_something_is_left_alone(
         self, run: Run, store: Store, file: Callable[..., str], tmp_path: Path
@@ -389,7 +480,7 @@ def _screen(came: str) -> list[str]:
         ("edit", "--all", "--max-age", "1209600", "--dry-run"),
         ("export", "-", "--to", "csv"),
         ("dns", "--all", "--format", "zone"),
-        ("list",),
+        ("list", "--format", "table"),
     ],
     ids=lambda words: words[0],
 )
@@ -420,7 +511,8 @@ class TestAcceptedDomains:
     def test_without_patterns_each_line_says_what_is_missing(self, run: Run, store: Store) -> None:
         done = run("import", str(_IMPORTS / "accepted_domains_powershell.csv"))
         assert done.exit_code == 1
-        assert [line.split(": ")[0] for line in done.stderr.splitlines()] == ["line 4", "line 5"]
+        assert [_place(line) for line in done.stderr.splitlines()] == ["line 4", "line 5"]
         assert "--mx-from-dns" in done.stderr
-        assert "line 3: contoso.onmicrosoft.com: it is left out" in done.stdout
+        assert "left out, since Microsoft holds their DNS" in done.stdout
+        assert f"contoso.onmicrosoft.com ({_IMPORTS / 'accepted_domains_powershell.csv'} line 3)\n" in done.stdout
         assert _rows(store) == {}

@@ -160,7 +160,7 @@ class TestJson:
         assert (added["after"], added["id"]) == (newest.text, newest.id)
         due = newest.since + timedelta(seconds=65)
         assert added["publish_from"] == f"{due:%Y-%m-%dT%H:%M:%SZ}"
-        edited = json.loads(run("edit", "contoso.com", "gone.example", "--max-age", "1209600", "--json").stdout)
+        edited = json.loads(run("edit", "contoso.com", "gone.example", "--max-age", "4w", "--json").stdout)
         assert {item["domain"]: item["result"] for item in edited} == {
             "contoso.com": "changed",
             "gone.example": "refused",
@@ -169,7 +169,7 @@ class TestJson:
         assert refused["reasons"] == [
             {"code": "no_row", "message": "it has no row", "remedy": "add it with 'mta-sts add gone.example'"}
         ]
-        (same,) = json.loads(run("edit", "contoso.com", "--max-age", "1209600", "--json").stdout)
+        (same,) = json.loads(run("edit", "contoso.com", "--max-age", "4w", "--json").stdout)
         assert (same["result"], same["before"]) == ("unchanged", same["after"])
         (back,) = json.loads(run("rollback", "contoso.com", newest.id, "--json").stdout)
         assert (back["result"], back["after"]) == ("changed", newest.text)

@@ -23,7 +23,8 @@ app = "contoso-sts"
 resource-group = "mta-sts"
 app-host = "contoso-sts.azurewebsites.net"
 verification-id = "ABC"
-dns-zone = "sts.provider.example"
+dns-zone = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/dns/providers/Microsoft.Network/\
+dnsZones/sts.provider.example"
 
 [stores.fabrikam]
 address = "DefaultEndpointsProtocol=https;AccountName=fabrikamsts;AccountKey=c2VjcmV0;EndpointSuffix=core.windows.net"
@@ -47,9 +48,10 @@ class TestNamed:
     def test_a_name_is_a_store_with_all_that_belongs_to_it(self) -> None:
         store = session.open_store("contoso")
         assert (store.name, store.policies.url) == ("contoso", "https://contososts.table.core.windows.net")
-        assert session.read_place("contoso") == session.Place(
-            "contoso-sts.azurewebsites.net", "contoso-sts", "mta-sts", "ABC", "sts.provider.example"
-        )
+        assert store.zone == session.delegation_zone("contoso") == "sts.provider.example"
+        place = session.read_place("contoso")
+        assert (place.app_host, place.app) == ("contoso-sts.azurewebsites.net", "contoso-sts")
+        assert (place.resource_group, place.verification_id) == ("mta-sts", "ABC")
 
     def test_a_connection_string_and_azurites_address_are_stores_too(self) -> None:
         assert session.open_store("fabrikam").policies.url == "https://fabrikamsts.table.core.windows.net"

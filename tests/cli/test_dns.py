@@ -1,5 +1,7 @@
 """`mta-sts dns`: the records to publish, and whether DNS and the policy hosts show them."""
 
+import csv
+import io
 import json
 import shlex
 import time
@@ -22,8 +24,10 @@ from policy_store.life import served_everywhere
 from policy_store.policy import Policy
 from policy_store.tables.history import Revision
 from policy_store.tables.store import Store
+from policy_store.zone_id import ZoneId
 from tests.cli.conftest import Run
 from tests.dns_server import DnsServer
+from tests.lab.azure_dns import SUBSCRIPTION
 from tests.loopback import LoopbackServer
 from tests.policy_host import http_answer, policy_hosts
 
@@ -77,23 +81,75 @@ class TestRecords:
             ]
         ]
 
-    def test_the_table_fits_a_terminal(self, run: Run, store: Store, later: None) -> None:
+    def test_each_record_is_a_block_with_lines_of_its_own(self, run: Run, store: Store, later: None) -> None:
         [revision] = add(store, "contoso.com", _NEWEST)
         result = run("dns", "show", "contoso.com")
         assert result.exit_code == DONE
         assert result.stdout.splitlines() == [
-            "name                  type  value                         publish from",
-            f"_mta-sts.contoso.com  TXT   v=STSv1; id={revision.id};  now         ",
+            "Type:   TXT",
+            "Name:   _mta-sts.contoso.com",
+            f"Value:  v=STSv1; id={revision.id};",
             "",
             "The CNAME at mta-sts.DOMAIN is left out: 'mta-sts bind' finds out the app's",
             "default host name, and --app-host gives it here.",
         ]
 
-    def test_the_table_says_from_when_an_id_may_be_published(self, run: Run, store: Store) -> None:
+    @pytest.mark.parametrize("columns", ["20", "80", "200"])
+    def test_no_line_is_folded_at_any_width(
+        self, run: Run, store: Store, monkeypatch: pytest.MonkeyPatch, columns: str
+    ) -> None:
+        monkeypatch.setenv("COLUMNS", columns)
+        domain, host = f"{'a' * 50}.{'b' * 50}.example", f"{'c' * 60}.azurewebsites.net"
+        add(store, domain, _NEWEST)
+        lines = run("dns", "show", domain, "--app-host", host).stdout.splitlines()
+        assert {f"Name:   _mta-sts.{domain}", f"Value:  {host}"} <= set(lines)
+
+    def test_a_block_says_from_when_an_id_may_be_published(self, run: Run, store: Store) -> None:
         [revision] = add(store, "contoso.com", _NEWEST)
         shown = run("dns", "show", "contoso.com", "--app-host", "app.example").stdout
-        assert due(revision) in " ".join(shown.split())
-        assert max(map(len, shown.splitlines())) <= 80
+        assert f"From:   {due(revision)}" in shown
+
+    def test_one_csv_file_has_all_records_of_all_domains(self, run: Run, store: Store) -> None:
+        store.policies.add("fabrikam.com", _NEWEST, customer="Fabrikam, Inc.")
+        for domain in ("contoso.com", "fabrikam.com"):
+            row = store.policies.get(domain) or store.policies.add(domain, _NEWEST)
+            store.history.record(row, store.policies, by="test")
+        words = "--app-host", "app.example", "--verification-id", "ABC", "--delegate", "sts.provider.example"
+        text = run("dns", "show", "--all", "--format", "csv", *words).stdout
+        rows = list(csv.DictReader(io.StringIO(text)))
+        assert [(row["type"], row["name"], row["state"]) for row in rows if row["domain"] == "contoso.com"] == [
+            ("TXT", "asuid.mta-sts.contoso.com", "publish"),
+            ("CNAME", "mta-sts.contoso.com", "publish"),
+            ("CNAME", "_mta-sts.contoso.com", "publish"),
+            ("CNAME", "_smtp._tls.contoso.com", "publish"),
+            ("TXT", "_mta-sts.contoso.com.sts.provider.example", "published by the app"),
+        ]
+        assert {row["customer"] for row in rows if row["domain"] == "fabrikam.com"} == {"Fabrikam, Inc."}
+        assert all(row["ttl"] == "300" for row in rows)
+
+    def test_the_csv_says_which_ids_have_to_wait(self, run: Run, store: Store) -> None:
+        [revision] = add(store, "contoso.com", _NEWEST)
+        [row] = csv.DictReader(io.StringIO(run("dns", "show", "contoso.com", "--format", "csv").stdout))
+        assert (row["state"], row["value"]) == ("wait", f"v=STSv1; id={revision.id};")
+        assert row["not_before"].endswith("Z")
+
+    def test_a_letter_has_what_a_customer_sets_once_and_no_id(self, run: Run, store: Store) -> None:
+        [revision] = add(store, "contoso.com", _NEWEST)
+        words = "--app-host", "app.example", "--verification-id", "ABC", "--delegate", "sts.provider.example"
+        text = run("dns", "show", "contoso.com", "--letter", *words).stdout
+        assert text.startswith("Subject: DNS records for contoso.com\n")
+        assert "Record 4 of 4" in text
+        assert revision.id not in text
+
+    def test_the_zone_of_the_setting_is_the_one_to_delegate_to(
+        self, run: Run, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        add(store, "contoso.com", _NEWEST)
+        assert run("dns", "show", "contoso.com", "--letter").exit_code == WRONG_USE
+        monkeypatch.setenv("POLICY_DNS_ZONE", str(ZoneId(SUBSCRIPTION, "mta-sts", "sts.provider.example")))
+        assert "_mta-sts.contoso.com.sts.provider.example" in run("dns", "show", "contoso.com", "--letter").stdout
+        monkeypatch.setenv("POLICY_DNS_ZONE", "sts.provider.example")
+        assert "POLICY_DNS_ZONE: 'sts.provider" in run("dns", "show", "contoso.com").stderr
 
     def test_the_app_host_may_be_a_setting(self, run: Run, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("POLICY_APP_HOST", "app.example")
@@ -140,7 +196,8 @@ class TestRecords:
             "az network dns record-set cname set-record -g 'my group' -z contoso.com -n mta-sts.mail --ttl 300 "
             "-c app.example"
         )
-        assert shlex.split(txt)[-1] == f"v=STSv1; id={revision.id};"
+        assert f'"v=STSv1; id={revision.id};"' in shlex.split(txt)[-1]
+        assert "/resourceGroups/my group/" in shlex.split(txt)[-3]
         assert '-g "$RESOURCE_GROUP" ' in run("dns", "show", "mail.contoso.com", *words).stdout
 
     def test_an_invalid_row_leaves_the_last_good_id(
@@ -161,13 +218,18 @@ class TestDelegation:
         store.history.record(store.policies.replace("contoso.com", row.etag, _NEWEST), store.policies, by="test")
         after = run(*words).stdout.splitlines()
         cname = "; in the zone {0}: _mta-sts.{0}. 300 IN CNAME _mta-sts.{0}.sts.provider.example."
+        reports = "; in the zone {0}: _smtp._tls.{0}. 300 IN CNAME _smtp._tls.sts.provider.example."
         txt = '_mta-sts.{}.sts.provider.example. 300 IN TXT "v=STSv1; id={};"'
         revisions["contoso.com"] = store.history.revisions("contoso.com")
         for lines, at in ((before, 0), (after, -1)):
             assert lines == [
                 line
                 for domain in ("contoso.com", "fabrikam.com")
-                for line in (cname.format(domain), txt.format(domain, revisions[domain][at].id))
+                for line in (
+                    cname.format(domain),
+                    reports.format(domain),
+                    txt.format(domain, revisions[domain][at].id),
+                )
             ]
         zone = dns.zone.from_text("\n".join(after), "sts.provider.example", check_origin=False)
         assert len(list(zone.iterate_rdatas())) == 2
@@ -178,6 +240,7 @@ class TestDelegation:
         target = "_mta-sts.contoso.com.sts.provider.example"
         assert [(item["zone"], item["name"], item["type"], item["value"]) for item in items] == [
             ("contoso.com", "_mta-sts.contoso.com", "CNAME", target),
+            ("contoso.com", "_smtp._tls.contoso.com", "CNAME", "_smtp._tls.sts.provider.example"),
             ("sts.provider.example", target, "TXT", f"v=STSv1; id={revision.id};"),
         ]
 
@@ -186,7 +249,7 @@ class TestDelegation:
         words = ("dns", "show", "contoso.com", "--delegate", "sts.provider.example", "--format", "az")
         lines = run(*words).stdout.splitlines()
         assert lines[0].startswith("# in the zone contoso.com: az network dns record-set cname set-record ")
-        assert lines[1].startswith("az network dns record-set txt update ")
+        assert lines[2].startswith("az rest --method put ")
 
 
 class TestProblems:
@@ -284,7 +347,7 @@ class World:
         self.revisions = {case["domain"]: add(store, case["domain"], _OLDER, _NEWEST) for case in cases}
         self._ca = ca
         self._stack = ExitStack()
-        records: dict[str, dict[str, Any]] = {}
+        self.records = records = dict[str, dict[str, Any]]()
         answers: dict[str, bytes] = {}
         for case in cases:
             self._show(case, records, answers)
@@ -405,6 +468,20 @@ class TestCheck:
         [item] = json.loads(run("dns", "check", domain, "--json", *world.words).stdout)
         newest = world.revisions[domain][-1]
         assert item["detail"].endswith(f"publish 'v=STSv1; id={newest.id};' from {due(newest)} on")
+
+    def test_with_a_zone_a_missing_cname_is_the_reason_and_a_right_one_leaves_the_rest_to_the_app(
+        self, run: Run, world: World, later: None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        statuses = [(number, case) for number, case in enumerate(_CASES) if case["status"] == "older revision"]
+        bare = next(f"case{number:02}.example" for number, case in statuses if "cname" not in case)
+        monkeypatch.setenv("POLICY_DNS_ZONE", str(ZoneId(SUBSCRIPTION, "mta-sts", "sts.provider.example")))
+        [item] = json.loads(run("dns", "check", bare, "--json", *world.words).stdout)
+        target = f"_mta-sts.{bare}.sts.provider.example"
+        assert f"the CNAME _mta-sts.{bare} is missing: set it to {target} once" in item["detail"]
+        world.records[target] = world.records[f"_mta-sts.{bare}"]
+        world.records[f"_mta-sts.{bare}"] = {"CNAME": [target]}
+        [item] = json.loads(run("dns", "check", bare, "--json", *world.words).stdout)
+        assert f"the app publishes it by itself; 'mta-sts dns publish {bare} --wait' does it now" in item["detail"]
 
     def test_a_row_changed_by_hand_leaves_dns_behind(
         self, run: Run, world: World, tables: tuple[TableClient, TableClient], later: None

@@ -37,7 +37,7 @@ class TestAdd:
         done = run("add", "contoso.com", "--mx", "mx1.example.com", "--note", "new customer")
         assert done.exit_code == 0, done.output
         row, (revision,) = _row(store, "contoso.com"), store.history.revisions("contoso.com")
-        assert row.policy == Policy(mode="testing", mx=("mx1.example.com",), max_age=604800)
+        assert row.policy == Policy(mode="testing", mx=("mx1.example.com",), max_age=1209600)
         assert (row.note, revision.note, revision.by) == ("new customer", "new customer", session.operator())
         assert revision.text == row.policy.text
         published = re.search(r"publish TXT _mta-sts.contoso.com v=STSv1; id=(\S+); from (.*) UTC on", done.stdout)

@@ -21,8 +21,8 @@ mta-sts.txt
   not aspmx.l.google.com or the others
     Write smtp.google.com, or aspmx.l.google.com and *.aspmx.l.google.com,
     whichever the MX records hold.
-  info max_age_under_two_weeks: line 5: max_age is 604800, less than two weeks
-  (1209600)
+  info max_age_under_two_weeks: line 5: max_age is 604800 (1 week), less than
+  two weeks (1209600)
     Raise it to 1209600 once the MX hosts will not change soon.
 1 policy, error: 1, warning: 1, info: 1
 """

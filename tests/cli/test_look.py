@@ -41,6 +41,7 @@ class TestList:
                 "customer": "",
                 "note": "a customer",
                 "dns": None,
+                "reports": None,
                 "problems": [],
             }
         }

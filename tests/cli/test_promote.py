@@ -15,9 +15,11 @@ from policy_store.sender.lookup import Lookup
 from policy_store.tables.history import Revision
 from policy_store.tables.row import Row
 from policy_store.tables.store import Store
+from policy_store.zone_id import ZoneId
 from tests.changes.world import World
 from tests.cli.conftest import Run
 from tests.end_to_end.senders.names import DnsServer
+from tests.lab.azure_dns import SUBSCRIPTION
 
 type Zone = dict[str, dict[str, list[str]]]
 type Later = Callable[..., datetime]
@@ -268,6 +270,7 @@ class TestPlan:
             "                                       rollback', then retire it",
             f"{due:20}  testing.example  in testing since {since:%Y-%m-%d}: read the",
             "                                       reports, then promote it",
+            "3 tasks",
         ]
 
     def test_json(self, run: Run, store: Store, zone: Zone, later: Later) -> None:
@@ -285,3 +288,16 @@ class TestPlan:
     def test_nothing_waits(self, run: Run) -> None:
         assert run("plan").stdout == "Nothing waits.\n"
         assert json.loads(run("plan", "--json").stdout) == []
+
+
+def test_with_a_delegation_zone_promote_says_that_the_cname_is_missing(
+    run: Run, store: Store, zone: Zone, resolver: str, later: Later, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _add(store, zone, "contoso.com")
+    zone["_mta-sts.contoso.com"] = {"TXT": ["v=STSv1; id=1;"]}
+    later(days=20)
+    monkeypatch.setenv("POLICY_DNS_ZONE", str(ZoneId(SUBSCRIPTION, "mta-sts", "sts.provider.example")))
+    result = run("promote", "contoso.com", "--resolver", resolver)
+    assert "the CNAME _mta-sts.contoso.com is missing: set it to _mta-sts.contoso.com.sts.provider.example" in (
+        result.stderr
+    )

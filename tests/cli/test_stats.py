@@ -1,17 +1,22 @@
 """`mta-sts stats`: what it counts in each kind of export, and that strangers' text does no harm."""
 
+import asyncio
 import csv
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from azure.data.tables import TableClient
 from typer.testing import CliRunner
 
 import function_app
 from policy_store import log_stats
 from policy_store.cli import app
+from policy_store.intake import Intake, Post
 from policy_store.names import quoted
+from policy_store.tables.policies import PolicyTable
+from policy_store.tables.reports import ReportTable
 
 _OLD, _NEW = "20261124190000Z", "20261124193000Z"
 
@@ -32,6 +37,31 @@ _LOG = [
     ("2026-11-24T19:34:00Z", _message("evil.example", "unknown", "-", agent="\x1b[31m\u2028")),
     ("2026-11-24T19:35:00Z", "storage answers again"),
 ]
+
+
+def test_posted_reports_are_counted_as_the_app_logs_them(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    intake = Intake(PolicyTable(_nowhere()), ReportTable(_nowhere()))
+    with caplog.at_level("INFO", logger="policy_store.intake"):
+        for agent in ("curl/8", "answer domain=contoso.com outcome=fresh"):
+            asyncio.run(intake.take(Post(b"{", agent=agent)))
+    lines = [record.getMessage() for record in caplog.records]
+    lines.append(
+        lines[0].replace("status=400 domain=- reporter=-", "status=201 domain=contoso.com reporter=google.com")
+    )
+    file = tmp_path / "log.txt"
+    file.write_text("".join(f"2026-11-24T19:29:00Z INFO policy_store.intake: {line}\n" for line in lines))
+    found = _stats(file)
+    assert [(row["domain"], row["reporter"], row["status"], row["posts"]) for row in found["reports"]] == [
+        ("-", "-", 400, 2),
+        ("contoso.com", "google.com", 201, 1),
+    ]
+    assert (found["answers"], found["reports"][0]["last"]) == (0, "2026-11-24T19:29:00Z")
+    assert "Posted TLS reports" in CliRunner().invoke(app, ["stats", str(file)]).stdout
+
+
+def _nowhere() -> TableClient:
+    """A client that is never asked."""
+    return TableClient.from_connection_string("UseDevelopmentStorage=true", "nothing")
 
 
 def _stats(file: Path) -> dict[str, Any]:

@@ -89,7 +89,9 @@ class TestFolder:
         names = [Path(path).parts for path in package.shipping(_ROOT)]
         assert {parts[0] for parts in names} == {"function_app.py", "host.json", "policy_store", "requirements.txt"}
         assert not [parts for parts in names if {"cli", "web", "sender", "lint", "exchange", "changes"} & {*parts}]
-        assert all(parts[-1].endswith(".py") for parts in names if parts[0] == "policy_store")
+        assert {"/".join(parts) for parts in names if parts[0] == "policy_store" and not parts[-1].endswith(".py")} == {
+            "policy_store/tlsrpt/causes.toml"
+        }
 
     def test_what_is_saved_in_it_later_does_not_ship(self, checkout: Path, tmp_path: Path) -> None:
         built = package.build(checkout, tmp_path / "publish")

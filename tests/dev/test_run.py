@@ -54,7 +54,7 @@ def answer_to(curl_line: str) -> tuple[int, bytes]:
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_the_printed_request_is_answered_and_a_signal_stops_everything(tmp_path: Path, how: signal.Signals) -> None:
     with running(tmp_path) as (process, said):
-        assert "6 sample policies added" in said
+        assert "8 sample policies added" in said
         assert answer_to(said[said.index("curl") :].splitlines()[0]) == (
             200,
             b"version: STSv1\r\nmode: testing\r\nmx: *.mail.protection.outlook.com\r\nmax_age: 604800\r\n",
@@ -69,7 +69,7 @@ def test_the_printed_request_is_answered_and_a_signal_stops_everything(tmp_path:
 
 
 def test_policies_survive_a_restart_and_samples_stay_out_of_a_table_that_has_some(tmp_path: Path) -> None:
-    for expected in ("6 sample policies added", "(kept in .azurite/)"):
+    for expected in ("8 sample policies added", "(kept in .azurite/)"):
         with running(tmp_path) as (process, said):
             assert expected in said
             assert answer_to(said[said.index("curl") :].splitlines()[0])[0] == 200

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,6 +12,7 @@ from pycep import BicepParser
 
 from dev import bicep, package
 from policy_store.audit import AuditReport
+from policy_store.azure.publisher import Tally
 from policy_store.serving import Outcome
 from tests.checkout import tracked
 
@@ -59,7 +61,7 @@ def test_nearly_every_slip_is_found_and_the_others_are_listed() -> None:
             "minTlsVersion: '1.5'",
             "'1.5': SiteConfig.minTlsVersion is one of 1.0, 1.1, 1.2, 1.3",
         ),
-        ("    appName: appName\n", "", "appName: a parameter that alerts.bicep asks for"),
+        ("    testedDomain: testedDomain\n", "", "testedDomain: a parameter that alerts.bicep asks for"),
         ("sites@2025-05-01", "sites@2019-01-01", "is not among the resources that dev/resource_types.py knows"),
         ("module alerts 'alerts.bicep'", "module alerts 'alarms.bicep'", "there is no module alarms.bicep"),
         ("  name: 'policies'\n}", "  name: 'policies'\n", "not Bicep"),
@@ -73,7 +75,7 @@ def test_a_slip_is_said_with_its_line(right: str, wrong: str, finding: str) -> N
     assert found.line > 1
 
 
-def test_the_app_may_read_policies_and_read_and_add_history_and_has_no_other_right_on_a_table() -> None:
+def test_the_app_may_read_policies_read_and_add_history_and_reports_and_has_no_other_right_on_a_table() -> None:
     resources: dict[str, Any] = BicepParser().parse(text=FILES["main.bicep"])["resources"]
     role = resources["historyRole"]["config"]["properties"]["permissions"]
     entities = "Microsoft.Storage/storageAccounts/tableServices/tables/entities"
@@ -91,18 +93,40 @@ def test_the_app_may_read_policies_and_read_and_add_history_and_has_no_other_rig
         ("history", "historyRole"),
         ("insights", "metricsPublisher"),
         ("policies", "tableReader"),
+        ("reports", "historyRole"),
         ("storage", "blobOwner"),
     }
+
+
+def test_in_the_zone_the_app_may_read_and_write_txt_records_and_delete_none() -> None:
+    resources: dict[str, Any] = BicepParser().parse(text=FILES["zone.bicep"])["resources"]
+    (permission,) = resources["idsRole"]["config"]["properties"]["permissions"]
+    assert permission == {"actions": ["Microsoft.Network/dnsZones/TXT/read", "Microsoft.Network/dnsZones/TXT/write"]}
+    assignment = resources["appPublishesIds"]["config"]
+    assert assignment["scope"] == "zone"
+    assert "appPrincipalId" in str(assignment["properties"]["principalId"])
+    assert "'idsRole'" in str(assignment["properties"]["roleDefinitionId"])
+    of_the_app = [each for each in resources.values() if "appPrincipalId" in str(each["config"].get("properties"))]
+    assert len(of_the_app) == 1
 
 
 def test_the_alerts_look_for_what_the_app_logs() -> None:
     code = "".join((ROOT / path).read_text(encoding="utf-8") for path in package.shipping(ROOT))
     queries = re.findall(r"query: '(.+)'", FILES["alerts.bicep"])
     lines = {text for query in queries for text in re.findall(r'startswith "([^"]+)"', query)}
-    assert lines == {"answer domain=", "audit domains=", "storage fails", "the app serves nothing"}
-    assert all(f'"{line}' in code for line in lines - {"audit domains="})
+    assert lines == {
+        "answer domain=",
+        "audit domains=",
+        "ids are not published",
+        "mail is refused",
+        "publish published=",
+        "storage fails",
+        "the app serves nothing",
+    }
+    assert all(f'"{line}' in code for line in lines - {"audit domains=", "publish published="})
+    assert [field.name for field in fields(Tally)][:3] == ["published", "waiting", "late"]
     assert next(iter(AuditReport.model_fields)) == "domains"
-    (counts,) = (query.partition("(")[2].partition(")")[0] for query in queries if "audit domains=" in query)
+    (counts,) = (query.partition("(")[2].partition(")")[0] for query in queries if "invalid_row|" in query)
     assert set(counts.split("|")) == set(AuditReport.model_fields) - {"domains", "recorded", "next_after"}
     outcomes = {outcome for query in queries for outcome in re.findall(r'"outcome=([\w-]+)"', query)}
     assert outcomes < set(get_args(Outcome.__value__))

@@ -37,9 +37,14 @@ class SenderWorld:
     """
 
     def __init__(
-        self, records: Records, backend: Address, certificate_for: Callable[[str], str | None] = lambda host: host
+        self,
+        records: Records,
+        backend: Address,
+        certificate_for: Callable[[str], str | None] = lambda host: host,
+        name_server: Callable[[Any], DnsServer] = DnsServer,
     ) -> None:
         self._records = records
+        self._name_server = name_server
         self._backend = backend
         self._certificate_for = certificate_for
 
@@ -48,7 +53,7 @@ class SenderWorld:
         with ExitStack() as stack:
             ca_file = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "ca.pem"
             ca.cert_pem.write_to_path(ca_file)
-            self._dns = stack.enter_context(DnsServer(self._records))
+            self._dns = stack.enter_context(self._name_server(self._records))
             front = stack.enter_context(TlsFront(ca, self._backend, self._certificate_for))
             proxy = stack.enter_context(ConnectProxy(("127.0.0.1", front.port)))
             self._environment = _environment(proxy.port, ca_file)

@@ -1,0 +1,84 @@
+"""Which field of a policy the columns of a list and the keys of an object are for, and which names are nearly right."""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from policy_store.names import quoted, trimmed
+from policy_store.spelling import one_letter_away
+
+# Spelt without letter case, spaces and punctuation. Exchange Online's PowerShell writes DomainName, its admin centre
+# "Accepted domain", Storage Explorer PartitionKey; the others are what the admin centres say in other languages.
+_FIELDS = {
+    "domain": "domain",
+    "domains": "domain",
+    "domainname": "domain",
+    "accepteddomain": "domain",
+    "customdomain": "domain",
+    "maildomain": "domain",
+    "emaildomain": "domain",
+    "partitionkey": "domain",
+    "domäne": "domain",
+    "domänenname": "domain",
+    "akzeptiertedomäne": "domain",
+    "domaine": "domain",
+    "nomdedomaine": "domain",
+    "dominio": "domain",
+    "nombrededominio": "domain",
+    "domein": "domain",
+    "domeinnaam": "domain",
+    "mode": "mode",
+    "mx": "mx",
+    "maxage": "max_age",
+    "customer": "customer",
+    "note": "note",
+    "notes": "note",
+}
+# What Entra and Microsoft Graph call the domain. Elsewhere they are numbers or names, so the first value has to be one.
+_WEAK = ("id", "name", "identity")
+_PUNCTUATION = re.compile(r"[\s_-]+")
+_NO_LETTER = re.compile(r"[\W\d_]+")
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+_TYPE = "@type"  # Storage Explorer has the EDM type of each column in another
+
+_NEAR = ("domain", "mode", "maxage", "customer", "note")
+_NEAR_MX = ("mx", "ms", "mc", "mz", "nx", "xm", "mxs", "mxx", "mmx")
+_WORDS = ("code", "node", "model", "modem", "vote", "not")  # other words that are one letter away
+_OUTRIGHT = ("domain", "mode", "mx")  # as one word of a name, as in "MX records"
+
+
+def field_of(name: str) -> str | None:
+    """The field that a name of a column or key stands for; None for another name."""
+    return _FIELDS.get(_PUNCTUATION.sub("", trimmed(name)).casefold())
+
+
+def is_weak(name: str) -> bool:
+    """Whether a column of this name holds the domains in lists of Entra, and in other lists something else."""
+    return trimmed(name).casefold() in _WEAK
+
+
+def near_names(names: Sequence[str]) -> Iterable[tuple[str, str]]:
+    """The names that are nearly those of a field, each with the field; among them names whose field another has, since
+    a second column for patterns would be lost.
+    """
+    given = {"domain" if is_weak(name) else field_of(name) for name in names}
+    for name in names:
+        if field_of(name) is None and not name.endswith(_TYPE) and (field := _near(name, given)):
+            yield name, field
+
+
+def said(names: Iterable[str]) -> str:
+    """The names for an error message."""
+    return ", ".join(quoted(name) for name in names) or "no name at all"
+
+
+def _near(name: str, given: set[str | None]) -> str | None:
+    letters = _NO_LETTER.sub("", trimmed(name)).casefold()
+    if letters in _NEAR_MX:
+        return "mx"
+    for key in _NEAR:
+        if letters == key or (one_letter_away(letters, key) and letters not in _WORDS):
+            return _FIELDS[key]
+    words = [word.casefold() for word in _WORD.findall(name)]
+    if "max_age" not in given and "max" in words and "age" in words:
+        return "max_age"
+    return next((field for field in _OUTRIGHT if field in words and field not in given), None)

@@ -1,0 +1,217 @@
+"""`mta-sts dns publish`: ids into the delegation zone and into the domains' own zones, as the operator."""
+
+import json
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from azure.data.tables import TableClient
+
+from policy_store.cli import session
+from policy_store.cli.errors import DONE, PROBLEM, UNREACHABLE, WRONG_USE
+from policy_store.policy import Policy
+from policy_store.tables.store import Store
+from tests.cli.conftest import Run
+from tests.lab.azure_dns import OWNER, SUBSCRIPTION, AzureDns
+
+_ZONE = "sts.provider.example"
+_POLICY = Policy(mode="testing", mx=("mx.example.com",), max_age=604800)
+
+
+@pytest.fixture
+def azure(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[AzureDns]:
+    """An Azure DNS with the delegation zone and two of customers, which the command finds as its operator."""
+    del run
+    with AzureDns(_ZONE, "contoso.com", "fabrikam.com", allowed=OWNER) as service:
+        for name, value in service.environment(tmp_path).items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("POLICY_DNS_ZONE", service.zone_id(_ZONE))
+        yield service
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> list[timedelta]:
+    """Ten minutes later; sleeping passes at once."""
+    ahead = [timedelta(minutes=10)]
+    now = session.now
+    monkeypatch.setattr(session, "now", lambda: now() + ahead[0])
+
+    def sleep(seconds: float) -> None:
+        ahead[0] += timedelta(seconds=seconds)
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    return ahead
+
+
+def add(store: Store, domain: str, policy: Policy = _POLICY) -> str:
+    """Put a policy in force; the TXT record with its id."""
+    row = store.policies.add(domain, policy)
+    return f"v=STSv1; id={store.history.record(row, store.policies, by='test').id};"
+
+
+@pytest.mark.usefixtures("later")
+class TestDelegationZone:
+    def test_an_id_is_published_and_said(self, run: Run, store: Store, azure: AzureDns) -> None:
+        text = add(store, "contoso.com")
+        result = run("dns", "publish", "contoso.com")
+        assert (result.exit_code, result.stdout.splitlines()) == (
+            DONE,
+            [f"published TXT _mta-sts.contoso.com.{_ZONE} {text}", "1 published"],
+        )
+        assert azure.texts(_ZONE, "_mta-sts.contoso.com") == [text]
+        assert run("dns", "publish", "contoso.com").stdout == "1 right already\n"
+
+    def test_a_dry_run_writes_nothing(self, run: Run, store: Store, azure: AzureDns) -> None:
+        text = add(store, "contoso.com")
+        assert f"publish TXT _mta-sts.contoso.com.{_ZONE} {text}" in run("dns", "publish", "--all", "--dry-run").stdout
+        assert azure.names(_ZONE) == []
+
+    def test_many_are_asked_for(self, run: Run, store: Store, azure: AzureDns) -> None:
+        for number in range(11):
+            add(store, f"d{number:02}.example")
+        result = run("dns", "publish", "--all")
+        assert result.exit_code == WRONG_USE
+        assert f"11 TXT records in the zone {_ZONE}" in result.stderr
+        assert azure.names(_ZONE) == []
+        assert run("dns", "publish", "--all", "--yes").stdout.endswith("11 published\n")
+        assert len(azure.names(_ZONE)) == 11
+
+    def test_json_has_every_domain(self, run: Run, store: Store, azure: AzureDns) -> None:
+        text = add(store, "contoso.com")
+        azure.set_texts(_ZONE, "_mta-sts.contoso.com", "v=STSv1; id=1;")
+        [item] = json.loads(run("dns", "publish", "--where", "domain = contoso.com", "--json").stdout)
+        since = item.pop("not_before")
+        assert since.endswith("Z")
+        assert item == {
+            "domain": "contoso.com",
+            "zone": _ZONE,
+            "name": f"_mta-sts.contoso.com.{_ZONE}",
+            "state": "published",
+            "before": ["v=STSv1; id=1;"],
+            "value": text,
+            "detail": "",
+        }
+
+    def test_too_many_requests_are_waited_for(
+        self, run: Run, store: Store, azure: AzureDns, later: list[timedelta]
+    ) -> None:
+        add(store, "contoso.com")
+        azure.faults.extend([429, 429])
+        before = later[0]
+        result = run("dns", "publish", "contoso.com")
+        assert result.exit_code == DONE
+        assert result.stderr.count("waiting for 7 s") == 2
+        assert later[0] - before == timedelta(seconds=14)
+
+    def test_one_that_fails_is_that_ones_and_the_others_are_published(
+        self, run: Run, store: Store, azure: AzureDns
+    ) -> None:
+        add(store, "contoso.com")
+        add(store, "fabrikam.com")
+        azure.set_cname(_ZONE, "_mta-sts.contoso.com", "elsewhere.example")
+        result = run("dns", "publish", "--all")
+        assert result.exit_code == PROBLEM
+        assert "contoso.com: Azure DNS refuses" in result.stderr
+        assert result.stdout.splitlines()[-1] == "1 failed, 1 published"
+
+    def test_without_a_role_nothing_is_published(self, run: Run, store: Store, azure: AzureDns) -> None:
+        add(store, "contoso.com")
+        azure.allowed = frozenset()
+        result = run("dns", "publish", "contoso.com")
+        assert result.exit_code == UNREACHABLE
+        assert "needs a role" in result.stderr
+
+    def test_a_row_that_is_not_recorded_is_a_problem(
+        self, run: Run, store: Store, azure: AzureDns, tables: tuple[TableClient, TableClient]
+    ) -> None:
+        tables[0].create_entity(
+            {"PartitionKey": "contoso.com", "RowKey": "policy", "mode": "testing", "mx": "mx.example.com", "max_age": 1}
+        )
+        result = run("dns", "publish", "contoso.com")
+        assert (result.exit_code, azure.names(_ZONE)) == (PROBLEM, [])
+        assert "run 'mta-sts audit'" in result.stderr
+
+    def test_the_record_of_a_domain_that_was_removed_is_deleted_if_it_was_the_domains(
+        self, run: Run, store: Store, azure: AzureDns
+    ) -> None:
+        for domain, name in (("contoso.com", "ours"), ("fabrikam.com", "theirs")):
+            text = add(store, domain, Policy(mode="none", mx=("mx.example.com",), max_age=86400))
+            azure.set_texts(_ZONE, f"_mta-sts.{domain}", text if name == "ours" else "v=STSv1; id=theirs;")
+            row = store.policies.get(domain)
+            assert row
+            store.policies.delete(domain, row.etag)
+        result = run("dns", "publish", "--all")
+        assert f"deleted TXT _mta-sts.contoso.com.{_ZONE}" in result.stdout
+        assert azure.names(_ZONE) == ["_mta-sts.fabrikam.com"]
+
+
+class TestWaiting:
+    def test_an_id_that_is_not_due_waits(self, run: Run, store: Store, azure: AzureDns) -> None:
+        add(store, "contoso.com")
+        result = run("dns", "publish", "contoso.com")
+        assert (result.exit_code, azure.names(_ZONE)) == (DONE, [])
+        assert "may be published from" in result.stdout
+
+    def test_with_wait_it_is_published_once_it_is_due(
+        self, run: Run, store: Store, azure: AzureDns, later: list[timedelta]
+    ) -> None:
+        later[0] = timedelta()
+        text = add(store, "contoso.com")
+        result = run("dns", "publish", "contoso.com", "--wait")
+        assert result.stdout.splitlines()[-1] == "1 published"
+        assert azure.texts(_ZONE, "_mta-sts.contoso.com") == [text]
+        assert timedelta(seconds=90) < later[0] < timedelta(seconds=100)
+
+
+@pytest.mark.usefixtures("later")
+class TestOwnZones:
+    def test_each_domain_is_published_in_the_zone_that_holds_it(self, run: Run, store: Store, azure: AzureDns) -> None:
+        texts = {domain: add(store, domain) for domain in ("contoso.com", "mail.contoso.com", "fabrikam.com")}
+        add(store, "elsewhere.example")
+        result = run("dns", "publish", "--all", "--subscription", SUBSCRIPTION)
+        assert result.exit_code == PROBLEM
+        assert "elsewhere.example: no zone in Azure DNS that you may see holds it" in result.stderr
+        assert azure.texts("contoso.com", "_mta-sts") == [texts["contoso.com"]]
+        assert azure.texts("contoso.com", "_mta-sts.mail") == [texts["mail.contoso.com"]]
+        assert azure.texts("fabrikam.com", "_mta-sts") == [texts["fabrikam.com"]]
+        assert azure.names(_ZONE) == []
+
+
+class TestWrongUse:
+    @pytest.mark.parametrize(
+        ("words", "sentence"),
+        [
+            (("--all", "-g", "mta-sts"), "give --subscription too"),
+            (("--all", "--wait", "--dry-run"), "do not go together"),
+            ((), "Name the domains"),
+        ],
+    )
+    def test_it_is_said_and_nothing_is_done(
+        self, run: Run, azure: AzureDns, words: tuple[str, ...], sentence: str
+    ) -> None:
+        result = run("dns", "publish", *words)
+        assert result.exit_code == WRONG_USE
+        assert sentence in result.stderr
+        assert azure.requests == []
+
+    def test_without_a_zone_it_says_what_to_do(self, run: Run, store: Store) -> None:
+        add(store, "contoso.com")
+        result = run("dns", "publish", "contoso.com")
+        assert result.exit_code == WRONG_USE
+        assert "POLICY_DNS_ZONE is not set" in result.stderr
+
+
+class TestWhatOtherCommandsSay:
+    def test_add_has_the_records_that_a_customer_sets_once(self, run: Run, azure: AzureDns) -> None:
+        shown = run("add", "contoso.com", "--mx", "mx.contoso.com").stdout
+        assert "the app publishes the id" in shown
+        assert f"Name:   _mta-sts.contoso.com\nValue:  _mta-sts.contoso.com.{_ZONE}\n" in shown
+        assert f"Name:   _smtp._tls.contoso.com\nValue:  _smtp._tls.{_ZONE}\n" in shown
+
+    def test_an_edit_says_that_the_app_publishes_the_id(self, run: Run, store: Store, azure: AzureDns) -> None:
+        add(store, "contoso.com")
+        shown = run("edit", "contoso.com", "--max-age", "86400").stdout
+        assert f"in {_ZONE} by itself, from " in shown
+        assert "Set once" not in shown
