@@ -1,6 +1,6 @@
 """The jobs of the Makefile for machines without make, such as Windows: `python -m dev run`, with any Python 3.13.
 
-Each sets up first what it needs (dev/set_up.py), which is instant when nothing has changed. Without a job it lists them.
+Each first sets up what it needs (dev/set_up.py), instantly when nothing has changed. Without a job they are listed.
 """
 
 import os

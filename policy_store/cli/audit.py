@@ -25,8 +25,6 @@ def audit(format_: FormatOption = None, json: JsonOption = False, store: StoreOp
     Example: mta-sts audit --json
     """
     tables = open_store(store)
-    if not manner.quiet:
-        manner.name_store()
     problems: list[AuditProblem] = []
     report = see_to(
         progress(tables.entries(), "walking both tables"),
@@ -35,6 +33,8 @@ def audit(format_: FormatOption = None, json: JsonOption = False, store: StoreOp
         by=f"audit by {operator()}",
         tell=problems.append,
     )
+    if not manner.quiet:
+        manner.name_store()
     shape = shape_of(format_, json=json)
     if shape == "json":
         print_json(AuditResult(**report.model_dump(), problems=problems))

@@ -11,7 +11,7 @@ from typer.core import CompletionItem, TyperGroup  # type: ignore[attr-defined] 
 from typer.main import get_command, get_command_from_info, get_group_from_info
 
 from policy_store.cli.errors import explained
-from policy_store.cli.screen import complain, manner, prepare_output
+from policy_store.cli.screen import manner, prepare_output
 
 # The heading, the name, the module, and the first sentence of its help: so that help imports none of the modules.
 COMMANDS = {
@@ -103,8 +103,7 @@ class _Command(TyperGroup):
             if type(error).__module__.startswith("typer"):  # wrong use, which typer words itself; and the end
                 raise
             message, code = explained(error)
-        complain(message)
-        manner.name_store()
+        manner.name_store(before=message)
         raise typer.Exit(code)
 
     def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:

@@ -37,10 +37,11 @@ class Manner:
         self.quiet = self.verbose = self.named = False
         self.store = ""
 
-    def name_store(self, more: str = "") -> None:
-        """Say once, to people, which store it is."""
-        if self.store and not self.named:
-            complain(f"Store: {self.store}{more}")
+    def name_store(self, *, before: str = "", after: str = "") -> None:
+        """Say to people what comes before and after, and in between, once in a run, which store it is."""
+        store = f"Store: {self.store}" if self.store and not self.named else ""
+        if text := f"{before} {store}{after}".strip():
+            complain(text)
         self.named = True
 
 

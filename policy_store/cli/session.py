@@ -65,7 +65,7 @@ def open_store(store: str = "") -> Store:
         opened = replace(opened, name=named.name)
     manner.store = opened.name
     if manner.verbose:
-        manner.name_store(f", named by {named.by}")
+        manner.name_store(after=f", named by {named.by}")
     return opened
 
 
