@@ -34,6 +34,7 @@ _FLOORS = (
     {"changes"},
     {"exchange", "azure"},
     {"cli", "web", "instance"},  # each puts the rooms below it together
+    {"__main__"},
 )
 # For the app alone.
 _SERVING = {"log_queue", "breaker", "reads", "copies", "serving", "looking", "answering", "intake", "instance"}

@@ -72,8 +72,8 @@ def show(
         str,
         typer.Option(
             metavar="NAME",
-            envvar="POLICY_APP_HOST",
-            help="The app's default host name, for the CNAME at mta-sts.DOMAIN.",
+            help="The app's default host name, for the CNAME at mta-sts.DOMAIN; else that of the store, or "
+            "POLICY_APP_HOST.",
             show_default=False,
         ),
     ] = "",
@@ -85,8 +85,8 @@ def show(
         str,
         typer.Option(
             metavar="TEXT",
-            envvar="POLICY_VERIFICATION_ID",
-            help="The app's verification id, for the TXT record asuid.mta-sts.DOMAIN.",
+            help="The app's verification id, for the TXT record asuid.mta-sts.DOMAIN; else that of the store, or "
+            "POLICY_VERIFICATION_ID.",
             show_default=False,
         ),
     ] = "",
@@ -130,6 +130,8 @@ def show(
     refuse_together(json=json, format=format_, letter=as_letter)
     if resource_group and format_ != "az":
         raise CommandError("--resource-group is for --format az: give both, or neither.")
+    place = session.read_place(store)
+    app_host, verification_id = app_host or place.app_host, verification_id or place.verification_id
     wanted = Wanted(
         read_domain(zone) if zone else "",
         read_domain(app_host) if app_host else "",
