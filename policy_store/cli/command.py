@@ -20,6 +20,7 @@ COMMANDS = {
         "show": ("look", "Show all about the policy of one domain."),
         "plan": ("promote", "List what has to be done next, and when, in all domains."),
         "check": ("check", "Walk the way of a sending server: what becomes of a message to a domain, and why."),
+        "web": ("web", "Open the page on which all of this is done in a browser, on this machine only."),
         "lint": ("lint", "Find what senders refuse or misinterpret: in rows of the store, or in texts."),
         "reports": ("reports", "The TLS reports that senders write: look at them, and bring in mailed ones."),
         "history": ("look", "List the revisions of a domain, the newest first."),

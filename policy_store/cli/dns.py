@@ -31,7 +31,6 @@ from policy_store.cli.options import (
 from policy_store.cli.publish import publish
 from policy_store.cli.screen import (
     Shape,
-    clean,
     complain,
     print_json,
     print_rows,
@@ -43,6 +42,7 @@ from policy_store.cli.screen import (
 from policy_store.cli.session import lookup, open_store
 from policy_store.dns_records import DnsRecord, RecordSyntaxError, TlsrptRecord
 from policy_store.names import InvalidName
+from policy_store.printable import clean
 from policy_store.record_texts import CSV_COLUMNS, block, csv_row, letter
 from policy_store.record_texts import state as record_state
 from policy_store.sender.lookup import HTTPS_PORT

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
+from policy_store.printable import clean
+
 if TYPE_CHECKING:
     from pydantic import BaseModel
     from rich.console import Console
@@ -77,22 +79,6 @@ def say(message: str) -> None:
     """Print a line for people on standard output, unfolded."""
     if not manner.quiet:
         print(clean(message), flush=True)
-
-
-def clean(text: str) -> str:
-    """`text` with control and bidirectional characters shown by their numbers, so that a terminal does not obey
-    them.
-    """
-    if text.isprintable():
-        return text
-    return "".join(
-        mark
-        if mark.isprintable() or mark in "\n\t"
-        else f"\\x{ord(mark):02x}"
-        if ord(mark) < 256
-        else f"\\u{ord(mark):04x}"
-        for mark in text
-    )
 
 
 def print_json(items: "BaseModel | Iterable[BaseModel]") -> None:

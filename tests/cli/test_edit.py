@@ -314,7 +314,7 @@ class TestRemove:
         _add(store, "contoso.com", "none")
 
         def changed(*_: object) -> None:
-            raise RowChanged("the row of contoso.com was changed by somebody else: look at it and repeat the edit")
+            raise RowChanged("contoso.com")
 
         monkeypatch.setattr(session, "now", lambda: _row(store, "contoso.com").modified + timedelta(days=30))
         monkeypatch.setattr("policy_store.tables.policies.PolicyTable.delete", changed)
