@@ -8,7 +8,7 @@ import platform
 from collections.abc import Callable
 from dataclasses import asdict
 
-from bench import audit, backup, bulk, check, cold, hit, memory, miss, over_http, package, reports, zones
+from bench import audit, backup, bulk, check, cold, hit, memory, miss, over_http, package, reports, starting, zones
 from bench.common import ROOT, Figure
 
 _PARTS: dict[str, Callable[[], list[Figure]]] = {
@@ -20,6 +20,7 @@ _PARTS: dict[str, Callable[[], list[Figure]]] = {
     "memory": memory.measure,
     "audit": audit.measure,
     "bulk": bulk.measure,
+    "command": starting.measure,
     "backup": backup.measure,
     "check": check.measure,
     "reports": reports.measure,

@@ -123,8 +123,8 @@ def test_one_in_another_folder_runs_beside_it(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     with running(tmp_path / "a") as (_, first), running(tmp_path / "b") as (_, second):
-        assert "6 sample policies added" in first
-        assert "6 sample policies added" in second
+        assert "8 sample policies added" in first
+        assert "8 sample policies added" in second
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
