@@ -8,7 +8,7 @@ unexport PYTHONHOME PYTHONIOENCODING PYTHONOPTIMIZE PYTHONPATH PYTHONSAFEPATH PY
 
 python := .venv/bin/python
 
-.PHONY: help run test test-deploy test-long lint bench package set-up clean
+.PHONY: help run test test-oldest test-deploy test-long lint bench package set-up clean
 
 help: ## these lines
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -18,6 +18,9 @@ run: set-up ## the app with sample policies (PORT=7071 TABLE_PORT=10002)
 
 test: set-up ## every test
 	@$(python) -m dev test
+
+test-oldest: set-up ## the served path with the oldest packages that it allows
+	@./dev/test_oldest.sh
 
 test-deploy: set-up ## what the Azure CLI says of our commands: installs it, 700 MB
 	@./dev/set_up_azure_cli.sh
@@ -40,5 +43,5 @@ set-up: ## .venv and dev/node/node_modules
 	@./dev/set_up.sh
 
 clean: ## remove all that these jobs made, the local tables too
-	rm -rf .venv .venv-azure-cli dev/node/node_modules .azurite .bench .publish .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv .venv-azure-cli .venv-oldest dev/node/node_modules .azurite .bench .publish .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

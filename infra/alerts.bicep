@@ -37,7 +37,7 @@ var rules = [
     title: 'MTA-STS: storage fails'
     text: 'The app cannot read its tables: copies are served where they are held, 503 where not.'
     severity: 1
-    query: 'traces | where message startswith "storage fails" or (message startswith "answer domain=" and (message contains "outcome=stale" or message contains "outcome=unavailable"))'
+    query: 'traces | where message startswith "storage fails" or message startswith "no look at the table" or (message startswith "answer domain=" and (message contains "outcome=stale" or message contains "outcome=unavailable"))'
     daily: false
   }
   {

@@ -30,7 +30,9 @@ _FIELD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}")
 _FIELD_VALUE = re.compile(r"[\x21-\x3a\x3c\x3e-\x7e]+")  # no '=', no ';', no white space
 _WHITE_SPACE = " \t"
 _URI = re.compile(r"[\x21-\x7e]+")
-_EXCHANGE_ONLINE = re.compile(r"[^.]+(\.mail\.protection\.outlook\.com|\.[a-z]-v1\.mx\.microsoft)")
+_EXCHANGE_ONLINE = re.compile(
+    r"[^.]+(\.mail\.protection\.(outlook\.com|office365\.us|partner\.outlook\.cn|outlook\.de)|\.[a-z]-v1\.mx\.microsoft)"
+)
 _PLAIN_IN_ANY_SHELL = re.compile(r"[A-Za-z0-9 =;:,.@/_+-]+")
 
 
@@ -171,8 +173,10 @@ def _check_report_address(uri: str) -> None:
 
 
 def propose_patterns(mx_hosts: Iterable[str]) -> tuple[str, ...]:
-    """The patterns for the MX hosts of a domain, each once: Exchange Online's `*.mail.protection.outlook.com`, or
-    `*.<letter>-v1.mx.microsoft` for its names with DNSSEC, and host names for the rest. Raises InvalidName.
+    """The patterns for the MX hosts of a domain, each once: Exchange Online's `*.mail.protection.outlook.com` and those
+    of its other clouds, `*.<letter>-v1.mx.microsoft` for its names with DNSSEC, and host names for the rest.
+
+    Raises InvalidName.
     """
     return tuple(dict.fromkeys(map(_propose, mx_hosts)))
 

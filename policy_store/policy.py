@@ -89,7 +89,7 @@ class Policy(BaseModel):
         return cls.model_validate({"mode": reader.mode, "mx": reader.mx, "max_age": reader.max_age})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Problem:
     """One thing wrong with a policy text: the line (the first is 1, None for the text as a whole), a code that stays
     the same between versions, and a sentence that says how to mend it.
@@ -108,7 +108,10 @@ class PolicySyntaxError(ValueError):
 
     def __init__(self, problems: list[Problem]) -> None:
         self.problems = tuple(sorted(problems, key=lambda problem: problem.line or 0))
-        super().__init__("; ".join(map(str, self.problems)))
+        super().__init__(self.problems)
+
+    def __str__(self) -> str:
+        return "; ".join(map(str, self.problems))
 
 
 def _decoded(text: str | bytes) -> str:
@@ -120,7 +123,7 @@ def _decoded(text: str | bytes) -> str:
         )
     if isinstance(text, str):
         return text
-    if text.startswith((b"\xff\xfe", b"\xfe\xff")):
+    if text.startswith((b"\xff\xfe", b"\xfe\xff")) or _is_utf16(text):
         raise PolicySyntaxError([Problem(1, "utf16", "the text is UTF-16: save it as UTF-8 without a byte order mark")])
     try:
         return text.decode("utf-8")
@@ -129,6 +132,13 @@ def _decoded(text: str | bytes) -> str:
         raise PolicySyntaxError(
             [Problem(line, "not_utf8", f"octet 0x{text[error.start]:02x} is not UTF-8: save the text as ASCII")]
         ) from error
+
+
+def _is_utf16(text: bytes) -> bool:
+    """Whether the text is UTF-16 without a byte order mark: as for any text in ASCII, every other byte is 0."""
+    odd, even = text[1::2], text[::2]
+    zeros = max(odd.count(0), even.count(0))
+    return zeros > 1 and 2 * zeros > len(odd) and min(odd.count(0), even.count(0)) * 10 < zeros
 
 
 class _Reader:

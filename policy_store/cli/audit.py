@@ -1,4 +1,4 @@
-"""The command `audit`: what the app's timer does every five minutes, at once and told to a person."""
+"""The command `audit`: what the app's timer does every five minutes, done at once, with the result for a person."""
 
 import typer
 from pydantic import Field
@@ -13,7 +13,7 @@ from policy_store.cli.session import open_store, operator
 
 
 class AuditResult(AuditReport):
-    """What `audit` says: the counts, and everything that a person has to mend."""
+    """The result of `audit`: the counts, and everything that a person has to fix."""
 
     problems: list[AuditProblem] = Field(description="in the order of the domains")
 

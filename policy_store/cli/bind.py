@@ -1,4 +1,4 @@
-"""The commands that bind the policy hosts of domains to the app in Azure, and take them from it: bind, unbind."""
+"""The commands that bind the policy hosts of domains to the app in Azure, and remove them: bind, unbind."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -45,7 +45,7 @@ GroupOption = Annotated[
         show_default=False,
     ),
 ]
-RunOption = Annotated[bool, typer.Option("--run", help="Run the commands, by your own az, in place of printing them.")]
+RunOption = Annotated[bool, typer.Option("--run", help="Run the commands with your own az instead of printing them.")]
 
 
 @app.command("bind")
@@ -60,7 +60,7 @@ def bind(
         str,
         typer.Option(
             metavar="SHA1",
-            help="A certificate of your own that Azure has, in place of a free one; DNS leads to the app last.",
+            help="A certificate of your own that Azure has, instead of a free one; DNS leads to the app last.",
             show_default=False,
         ),
     ] = "",
@@ -69,13 +69,13 @@ def bind(
         typer.Option(metavar="NAME", help="The zones are in Azure DNS, in this resource group: make the records too."),
     ] = "",
     zone: Annotated[
-        str, typer.Option(metavar="ZONE", help="The DNS zone that holds the domains, where not each is its own.")
+        str, typer.Option(metavar="ZONE", help="The DNS zone of the domains, if not each domain is a zone.")
     ] = "",
     app_host: Annotated[
         str, typer.Option(metavar="NAME", help="Without az: the app's default host name.", show_default=False)
     ] = "",
     verification_id: Annotated[
-        str, typer.Option(metavar="ID", help="Without az: what the TXT record shows.", show_default=False)
+        str, typer.Option(metavar="ID", help="Without az: the text of the TXT record.", show_default=False)
     ] = "",
     plan: Annotated[Plan, typer.Option(metavar="dedicated|flex", help="Without az: the app's plan.")] = "dedicated",
     json: JsonOption = False,
@@ -97,7 +97,9 @@ def bind(
     if bool(app_host) != bool(verification_id):
         raise CommandError("--app-host and --verification-id go together.")
     if verification_id and not re.fullmatch(VERIFICATION_ID, verification_id):
-        raise CommandError(f"--verification-id {quoted(verification_id)} is none: it has letters and digits only.")
+        raise CommandError(
+            f"--verification-id {quoted(verification_id)} is not a verification ID: that has letters and digits only."
+        )
     if selection.named:
         names = list(selection.domains)
     else:
@@ -133,12 +135,12 @@ def unbind(
     app_name: AppOption = "",
     group: GroupOption = "",
     run: RunOption = False,
-    force: Annotated[bool, typer.Option("--force", help="Although senders may still come to it.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Even if senders may still come to it.")] = False,
     json: JsonOption = False,
     resolver: ResolverOption = "",
     store: StoreOption = "",
 ) -> None:
-    """Take mta-sts.DOMAIN from the app, with its free certificate.
+    """Remove mta-sts.DOMAIN from the app, with its free certificate.
 
     Example: mta-sts unbind contoso.com --app contoso-sts -g mta-sts
     """
@@ -162,7 +164,7 @@ def _named_app(name: str, group: str, store: str) -> tuple[str, str]:
 
 
 def _open_az() -> Az:
-    """The operator's Azure CLI. Raises CommandError where there is none on this machine."""
+    """The operator's Azure CLI. Raises CommandError if there is none on this machine."""
     try:
         return Az()
     except NoAz as error:
@@ -170,16 +172,16 @@ def _open_az() -> Az:
 
 
 def _read_app(az: Az, name: str, group: str) -> App:
-    """The app as Azure has it. Raises CommandError where the Azure CLI cannot say."""
+    """The app as Azure has it. Raises CommandError if the Azure CLI cannot show it."""
     try:
         found = App.read(name, group, az.ask("functionapp", "show", "-g", group, "-n", name))
         return found.with_certificates(az.ask(*found.certificate_command("list")))
     except (AzFailed, ValueError) as error:
-        raise CommandError(f"The app {quoted(name)} cannot be looked at: {error}.", UNREACHABLE) from error
+        raise CommandError(f"The app {quoted(name)} cannot be read: {error}.", UNREACHABLE) from error
 
 
 def _tell(outcomes: Iterable[BindOutcome], word: str, dns_group: str = "", zone: str = "", *, json: bool) -> None:
-    """Print each outcome as it comes: what is to do as a script for a shell. Raises typer.Exit where one is bad."""
+    """Print each outcome as it comes, with the steps as a script for a shell. Raises typer.Exit if one is bad."""
     well = True
 
     def watched() -> Iterator[BindOutcome]:

@@ -1,5 +1,5 @@
-"""The command as a whole: its commands in the order of a day's work, each imported when it is called; and one
-sentence in place of a traceback, whatever goes wrong.
+"""The command as a whole: its commands in the order of a day's work, each imported when it is called; and one sentence
+instead of a traceback, whatever goes wrong.
 """
 
 from collections.abc import Iterator, MutableMapping
@@ -20,6 +20,7 @@ COMMANDS = {
         "show": ("look", "Show all about the policy of one domain."),
         "plan": ("promote", "List what has to be done next, and when, in all domains."),
         "check": ("check", "Walk the way of a sending server: what becomes of a message to a domain, and why."),
+        "web": ("web", "Open the page on which all of this is done in a browser, on this machine only."),
         "lint": ("lint", "Find what senders refuse or misinterpret: in rows of the store, or in texts."),
         "reports": ("reports", "The TLS reports that senders write: look at them, and bring in mailed ones."),
         "history": ("look", "List the revisions of a domain, the newest first."),
@@ -37,7 +38,7 @@ COMMANDS = {
     "DNS and Azure": {
         "dns": ("dns", "The DNS records: print, check and publish them."),
         "bind": ("bind", "Bind mta-sts.DOMAIN to the app, with a free certificate or your own."),
-        "unbind": ("bind", "Take mta-sts.DOMAIN from the app, with its free certificate."),
+        "unbind": ("bind", "Remove mta-sts.DOMAIN from the app, with its free certificate."),
     },
     "Look after the store": {
         "stores": ("stores", "List the stores that your configuration file names, for --store NAME."),
@@ -118,7 +119,7 @@ class _Command(TyperGroup):
         ]
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Plain, since what draws frames takes longer to import than all else that is printed here."""
+        """Plain text, because the library that draws frames takes longer to import than everything else here."""
         self.format_usage(ctx, formatter)
         self.format_help_text(ctx, formatter)
         self.format_options(ctx, formatter)

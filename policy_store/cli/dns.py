@@ -31,7 +31,6 @@ from policy_store.cli.options import (
 from policy_store.cli.publish import publish
 from policy_store.cli.screen import (
     Shape,
-    clean,
     complain,
     print_json,
     print_rows,
@@ -43,6 +42,7 @@ from policy_store.cli.screen import (
 from policy_store.cli.session import lookup, open_store
 from policy_store.dns_records import DnsRecord, RecordSyntaxError, TlsrptRecord
 from policy_store.names import InvalidName
+from policy_store.printable import clean
 from policy_store.record_texts import CSV_COLUMNS, block, csv_row, letter
 from policy_store.record_texts import state as record_state
 from policy_store.sender.lookup import HTTPS_PORT
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from policy_store.sender.dns_check import DnsCheck  # brings dnspython, which only the check needs
 
 _RESOURCE_GROUP = '"$RESOURCE_GROUP"'
+_FETCH_SECONDS = 10  # senders that matter have given up by then
 _NEXT_URI = re.compile(r",(?=\s*(?:mailto|https):)", re.IGNORECASE)
 _PLAIN = re.compile(r"[A-Za-z0-9_.-]+")
 
@@ -171,6 +172,9 @@ def check(
     ca_file: Annotated[
         str, typer.Option(metavar="FILE", help="Authorities (PEM) to trust too.", show_default=False)
     ] = "",
+    allow_private: Annotated[
+        bool, typer.Option("--allow-private", help="Ask policy hosts in private networks too.")
+    ] = False,
     format_: FormatOption = None,
     json: JsonOption = False,
     resolver: ResolverOption = "",
@@ -181,6 +185,7 @@ def check(
     Example: mta-sts dns check --all
     """
     from policy_store.sender.dns_check import DnsChecker
+    from policy_store.sender.network import Network
     from policy_store.sender.tls import strict_context
 
     selection = read_selection(domains, every=every, where=where)
@@ -189,9 +194,15 @@ def check(
     except OSError as error:  # ssl.SSLError is one
         raise CommandError(f"--ca-file {ca_file} cannot be read as PEM: {error.strerror or error}.") from error
     tables = open_store(store)
-    checker = DnsChecker(
-        lookup(resolver).resolver, context, https_port, tables.fresh_seconds, session.now(), tables.zone
+    network = Network(
+        lookup(resolver).resolver,
+        context,
+        "",
+        https_port=https_port,
+        https_seconds=_FETCH_SECONDS,
+        allow_private=allow_private,
     )
+    checker = DnsChecker(network, tables.fresh_seconds, session.now(), tables.zone)
     checks = progress(checker.check_all(_entries(tables, selection)), "checking", len(selection.domains) or None)
     _print_checks(checks, shape_of(format_, json=json))
 
@@ -252,14 +263,17 @@ def _print_blocks(records: Sequence[DnsRecord], wanted: Wanted) -> None:
 
 
 def _print_rows(records: Iterable[DnsRecord], wanted: Wanted, customers: Mapping[str, str], shape: Shape) -> None:
-    """Print all records as one table for programs, with what is to be done about each."""
+    """Print all records as one table for programs, with what is to be done about each: CSV by CSV_COLUMNS, and TSV with
+    the domain first.
+    """
+    columns = CSV_COLUMNS if shape == "csv" else (*CSV_COLUMNS[1:], CSV_COLUMNS[0])
 
     def cells(record: DnsRecord) -> list[str]:
         state = record_state(record, session.now(), wanted.delegate)
         row = csv_row(record, customer=customers.get(record.domain, ""), state=state)
-        return [row[column] for column in CSV_COLUMNS]
+        return [row[column] for column in columns]
 
-    print_rows(CSV_COLUMNS, map(cells, records), shape)
+    print_rows(columns, map(cells, records), shape)
 
 
 def _print_lines(records: Iterable[DnsRecord], wanted: Wanted, resource_group: str, *, az: bool) -> None:

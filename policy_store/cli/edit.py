@@ -145,13 +145,14 @@ def edit(
         int | None, typer.Option(metavar="SECONDS|60d|8w", parser=_read_max_age, help=_MAX_AGE_HELP)
     ] = None,
     mx: Annotated[
-        list[str] | None, typer.Option(metavar="PATTERN", help="Patterns in place of those that are there.")
+        list[str] | None, typer.Option(metavar="PATTERN", help="Patterns that replace the present ones.")
     ] = None,
     add_mx: Annotated[
-        list[str] | None, typer.Option(metavar="PATTERN", help="A pattern to add; says from when MX may use it.")
+        list[str] | None,
+        typer.Option(metavar="PATTERN", help="A pattern to add; says from when MX records may use it."),
     ] = None,
     drop_mx: Annotated[
-        list[str] | None, typer.Option(metavar="PATTERN", help="A pattern to take out, once nobody needs it.")
+        list[str] | None, typer.Option(metavar="PATTERN", help="A pattern to delete, once nobody needs it.")
     ] = None,
     customer: CustomerOption = None,
     note: NoteOption = None,

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
+from policy_store.printable import clean
+
 if TYPE_CHECKING:
     from pydantic import BaseModel
     from rich.console import Console
@@ -65,7 +67,7 @@ def end_output() -> None:
 
 
 def printer() -> "Console":
-    """Standard output: styled on a terminal without NO_COLOR only; 80 columns where nothing says how wide it is."""
+    """Standard output: styled on a terminal without NO_COLOR only, 80 columns if the width is unknown."""
     from rich.console import Console
 
     return Console(highlight=False, soft_wrap=False, color_system=None if os.environ.get("NO_COLOR") else "auto")
@@ -86,20 +88,6 @@ def say(message: str) -> None:
     """Print a line for people on standard output, unfolded."""
     if not manner.quiet:
         print(clean(message), flush=True)
-
-
-def clean(text: str) -> str:
-    """`text` without what a terminal would obey: control and bidirectional characters are shown by their numbers."""
-    if text.isprintable():
-        return text
-    return "".join(
-        mark
-        if mark.isprintable() or mark in "\n\t"
-        else f"\\x{ord(mark):02x}"
-        if ord(mark) < 256
-        else f"\\u{ord(mark):04x}"
-        for mark in text
-    )
 
 
 def print_json(items: "BaseModel | Iterable[BaseModel]") -> None:
@@ -168,9 +156,9 @@ def coloured(lines: Sequence[str]) -> "list[Text]":
 
 
 def progress[T](items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
-    """The items; where standard error is a terminal, a bar says how many are done while the next one is worked on.
+    """The items. If standard error is a terminal, a bar says how many are done while the next one is in work.
 
-    Nothing of that is left whenever an item is handed out: what is printed then, in whatever way, begins a line.
+    The bar is gone whenever an item is returned, so that what is printed then begins a line.
     """
     if manner.quiet or not sys.stderr.isatty():
         yield from items

@@ -81,15 +81,15 @@ def read_place(store: str = "") -> Place:
     return Place(**{field: given.get(setting, "") for field, setting in PLACE_SETTINGS.items()})
 
 
-def open_desk(store: str = "", resolver: str = "") -> Desk:
+def open_desk(store: str = "", resolver: str = "", *, allow_private: bool = False) -> Desk:
     """The desk of whoever runs the command. Raises SettingsError, CommandError."""
-    return Desk(open_store(store), operator(), now(), lookup(resolver))
+    return Desk(open_store(store), operator(), now(), lookup(resolver, allow_private=allow_private))
 
 
-def lookup(resolver: str = "", seconds: float = DNS_SECONDS) -> Lookup:
-    """What asks DNS and hosts, through the DNS server that `--resolver` names, for so long. Raises CommandError."""
+def lookup(resolver: str = "", seconds: float = DNS_SECONDS, *, allow_private: bool = False) -> Lookup:
+    """What asks DNS and hosts, through the DNS server of `--resolver`, with this time limit. Raises CommandError."""
     try:
-        return Lookup(resolver, seconds)
+        return Lookup(resolver, seconds, allow_private=allow_private)
     except ValueError as error:
         raise CommandError(f"{error}.") from error
 
@@ -166,12 +166,12 @@ def _said_of(message: str, name: str) -> str:
 
 
 def now() -> datetime:
-    """The time that every command goes by."""
+    """The time that every command uses."""
     return datetime.now(UTC)
 
 
 def operator() -> str:
-    """Who is to be recorded with a revision: the user at this machine, by number where it has no name."""
+    """The person that a revision records: the user at this machine, by number if there is no name."""
     try:
         user = getpass.getuser()
     except (OSError, KeyError, ImportError):  # no passwd entry, as for many build agents and containers

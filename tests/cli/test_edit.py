@@ -198,8 +198,7 @@ class TestEdit:
         assert done.exit_code == 0
         assert before.newest
         assert (
-            f"contoso.com is so already: publish TXT _mta-sts.contoso.com v=STSv1; id={before.newest.id};"
-            in done.stdout
+            f"contoso.com is unchanged: publish TXT _mta-sts.contoso.com v=STSv1; id={before.newest.id};" in done.stdout
         )
         assert done.stdout.endswith("0 changed, 1 unchanged, 0 refused\n")
         assert store.entry("contoso.com") == before
@@ -315,7 +314,7 @@ class TestRemove:
         _add(store, "contoso.com", "none")
 
         def changed(*_: object) -> None:
-            raise RowChanged("the row of contoso.com was changed by somebody else: look at it and repeat the edit")
+            raise RowChanged("contoso.com")
 
         monkeypatch.setattr(session, "now", lambda: _row(store, "contoso.com").modified + timedelta(days=30))
         monkeypatch.setattr("policy_store.tables.policies.PolicyTable.delete", changed)
