@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 
 class AuditProblem(BaseModel):
-    """One thing that a person has to mend. As long as nobody does, every audit finds an equal one."""
+    """One thing that a person has to fix. As long as nobody does, every audit finds an equal one."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -34,7 +34,7 @@ class AuditProblem(BaseModel):
     code: Literal["invalid_row", "unreachable_row", "vanished_row", "not_recorded"] = Field(
         description="stays the same between versions"
     )
-    message: str = Field(description="what is wrong and how to mend it")
+    message: str = Field(description="what is wrong and how to fix it")
     version: str = Field(description="the ETag of the row; the key of the newest revision where the row is gone")
 
 

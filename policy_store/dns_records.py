@@ -24,7 +24,7 @@ REPORT_PATH = "/v1/tlsrpt"  # where the app takes TLS reports, at its own host n
 
 _LONGEST_NAME = 253
 _VERIFICATION = "asuid."  # https://learn.microsoft.com/azure/app-service/app-service-web-tutorial-custom-domain
-_LONGEST_STRING = 255  # octets of one string of a TXT record: RFC 1035 section 3.3
+_LONGEST_STRING = 255  # bytes of one string of a TXT record: RFC 1035 section 3.3
 _ID = re.compile(r"[A-Za-z0-9]{1,32}")
 _FIELD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}")
 _FIELD_VALUE = re.compile(r"[\x21-\x3a\x3c\x3e-\x7e]+")  # no '=', no ';', no white space
@@ -203,7 +203,7 @@ class DnsRecord:
 
     @property
     def strings(self) -> list[str]:
-        """The value as a TXT record holds it: strings of at most 255 octets."""
+        """The value as a TXT record holds it: strings of at most 255 bytes."""
         return strings_of(self.value) if self.type == "TXT" else [self.value]
 
     @property
@@ -324,4 +324,4 @@ def records_to_delegate(
 def _check_length(name: str) -> None:
     """Raise InvalidName where DNS cannot hold it."""
     if len(name) > _LONGEST_NAME:
-        raise InvalidName(f"{quoted(name)} has {len(name)} octets: a name has at most {_LONGEST_NAME}")
+        raise InvalidName(f"{quoted(name)} has {len(name)} bytes: a name has at most {_LONGEST_NAME}")

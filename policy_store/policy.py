@@ -16,7 +16,7 @@ type Mode = Literal["enforce", "testing", "none"]
 
 MODES: tuple[Mode, ...] = ("enforce", "testing", "none")
 LONGEST_MAX_AGE = 31557600  # seconds, about a year: RFC 8461 section 3.2
-LARGEST_TEXT = 64 * 1024  # octets: RFC 8461 section 3.3 lets senders stop reading there
+LARGEST_TEXT = 64 * 1024  # bytes: RFC 8461 section 3.3 lets senders stop reading there
 
 _FIELD = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9_.-]{0,31}):(?P<value>.*)", re.DOTALL)
 _MAX_AGE = re.compile(r"[0-9]{1,10}")
@@ -92,7 +92,7 @@ class Policy(BaseModel):
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing wrong with a policy text: the line (the first is 1, None for the text as a whole), a code that stays
-    the same between versions, and a sentence that says how to mend it.
+    the same between versions, and a sentence that says how to fix it.
     """
 
     line: int | None
@@ -119,7 +119,7 @@ def _decoded(text: str | bytes) -> str:
     size = len(text) if isinstance(text, bytes) else len(text.encode("utf-8", "surrogatepass"))
     if size > LARGEST_TEXT:
         raise PolicySyntaxError(
-            [Problem(None, "too_large", f"the text has {size} octets: senders stop reading at {LARGEST_TEXT}")]
+            [Problem(None, "too_large", f"the text has {size} bytes: senders stop reading at {LARGEST_TEXT}")]
         )
     if isinstance(text, str):
         return text
@@ -130,7 +130,7 @@ def _decoded(text: str | bytes) -> str:
     except UnicodeDecodeError as error:
         line = text.count(b"\n", 0, error.start) + 1
         raise PolicySyntaxError(
-            [Problem(line, "not_utf8", f"octet 0x{text[error.start]:02x} is not UTF-8: save the text as ASCII")]
+            [Problem(line, "not_utf8", f"byte 0x{text[error.start]:02x} is not UTF-8: save the text as ASCII")]
         ) from error
 
 

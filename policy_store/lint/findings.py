@@ -42,7 +42,7 @@ HEADINGS, RULES = read_rules(Path(__file__).with_name("rules.toml"))
 
 
 class Finding(BaseModel):
-    """One thing to mend or to know: its place (domain or file, and the line where there is one), what is wrong, and
+    """One thing to fix or to know: its place (domain or file, and the line where there is one), what is wrong, and
     what to do. `code` is one of RULES.
     """
 

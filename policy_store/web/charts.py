@@ -56,8 +56,6 @@ def stacked(
         x_labels_major_every=every,
         show_minor_x_labels=False,
         truncate_label=-1,
-        y_labels_major_count=4,
-        show_minor_y_labels=False,
         integer=True,
         value_formatter=lambda value: f"{value:,.0f}",
     )

@@ -188,7 +188,7 @@ def sentence(text: str) -> str:
     """A text with a capital and a full stop."""
     text = text.strip()
     first = text.partition(" ")[0]
-    if first.isalpha():  # a name or an address stays as it is
+    if first.rstrip(":,;").isalpha():  # a name or an address stays as it is
         text = first.capitalize() + text[len(first) :] if first.islower() else text
     return text if text.endswith((".", "?", "!")) else f"{text}."
 
