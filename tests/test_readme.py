@@ -138,15 +138,13 @@ def test_every_command_and_option_that_the_readme_names_exists() -> None:
             assert given <= known, line
 
 
-_PYTHON = "py -3.13"
-
-
 def _in_powershell(line: str) -> str:
     """A line of this page as PowerShell takes it."""
     if line.startswith("export "):
         name, _, value = line.removeprefix("export ").partition("=")
         return f"$env:{name} = {value}"
-    line = re.sub(r"^make ", f"{_PYTHON} -m dev ", line)
+    line = re.sub(r"^make package$", "python -m dev.package", line)
+    line = re.sub(r"^make ", "python -m dev ", line)
     line = re.sub(r"^cp ", "Copy-Item ", line)
     return re.sub(r"(\w+=\$\([^)]*\))", r'"\1"', line)
 
