@@ -22,6 +22,7 @@ from bench import (
     over_http,
     package,
     reports,
+    starting,
     zones,
 )
 from bench.common import ROOT, Figure
@@ -37,6 +38,7 @@ _PARTS: dict[str, Callable[[], list[Figure]]] = {
     "flood": flood.measure,
     "audit": audit.measure,
     "bulk": bulk.measure,
+    "command": starting.measure,
     "backup": backup.measure,
     "check": check.measure,
     "reports": reports.measure,

@@ -46,8 +46,7 @@ def set_up(root: Path = ROOT) -> Path:
     if moved or not _runs(python):
         _make(venv)
     stamp.unlink(missing_ok=True)
-    _install(python, root)
-    _install_node(python, root)
+    install(python, root)
     stamp.write_text(wanted, encoding="utf-8")
     return python
 
@@ -95,7 +94,13 @@ def _make(venv: Path) -> None:
         _fail(f"{_VENV} cannot be made by {base}", done.stdout + done.stderr, ())
 
 
-def _install(python: Path, root: Path) -> None:
+def install(python: Path, root: Path) -> None:
+    """Install all packages. Ends the process with a sentence where that fails."""
+    _install_python(python, root)
+    _install_node(python, root)
+
+
+def _install_python(python: Path, root: Path) -> None:
     pip = [str(python), "-m", "pip", "--disable-pip-version-check", "--retries", "1", "--no-input", "install"]
     if subprocess.run([*pip[:3], "--version"], capture_output=True, check=False).returncode:  # as uv leaves it out
         subprocess.run([str(python), "-m", "ensurepip"], capture_output=True, check=True)

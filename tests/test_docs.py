@@ -119,9 +119,11 @@ def test_each_link_leads_somewhere(page: str, target: str) -> None:
         assert anchor in _anchors(path.read_text(encoding="utf-8"))
 
 
-def test_the_readme_names_each_page() -> None:
-    linked = {target for page, target in _links() if page == "README.md"}
-    assert set(_PAGES) - {"README.md"} <= linked
+@pytest.mark.parametrize("index", ["README.md", "docs/README.md"])
+def test_both_indexes_name_each_page(index: str) -> None:
+    folder = Path(index).parent
+    linked = {(folder / target.partition("#")[0]).as_posix() for page, target in _links() if page == index}
+    assert set(_PAGES) - {"README.md", index} <= {name.removeprefix("docs/../") for name in linked}
 
 
 class TestReader:

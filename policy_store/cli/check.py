@@ -17,7 +17,7 @@ from policy_store.cli.command import app
 from policy_store.cli.errors import PROBLEM, UNREACHABLE, CommandError
 from policy_store.cli.options import JsonOption, ResolverOption, StoreOption, read_domains
 from policy_store.cli.screen import complain, print_json, progress
-from policy_store.cli.session import lookup, open_store
+from policy_store.cli.session import NoStore, lookup, open_store
 from policy_store.exchange.sources import together
 from policy_store.lint.findings import Finding
 from policy_store.policy import LARGEST_TEXT
@@ -136,11 +136,14 @@ def _store(store: str, *, needed: bool) -> Store | None:
     """The store to compare with; none where no settings name one and none is needed. Raises SettingsError."""
     try:
         return open_store(store)
+    except NoStore:
+        if needed:
+            raise
+        return None
     except SettingsError as error:
         if needed or store:
             raise
-        if "is missing" not in str(error):
-            complain(f"Nothing was compared with the store: {error}.")
+        complain(f"Nothing was compared with the store: {error}.")
         return None
 
 

@@ -57,6 +57,15 @@ def prepare_output() -> None:
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
+def end_output() -> None:
+    """Write out what is left; where nobody reads on, leave it, so that Python does not complain of it at the end."""
+    try:
+        if sys.__stdout__ is not None:
+            sys.__stdout__.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
 def printer() -> "Console":
     """Standard output: styled on a terminal without NO_COLOR only, 80 columns if the width is unknown."""
     from rich.console import Console
