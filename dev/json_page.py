@@ -16,6 +16,7 @@ from policy_store.changes.records import DnsItem
 from policy_store.changes.state import Difference, PolicyDetails, PolicyState, RevisionItem
 from policy_store.cli.audit import AuditResult
 from policy_store.cli.publish import PublishItem
+from policy_store.cli.stores import StoreItem
 from policy_store.exchange.reports import ImportedReport
 from policy_store.lint.findings import Finding
 from policy_store.log_stats import FetchCount, LastGood, OldVersion, PostedReports, SlowAnswers, Stats, UnknownHost
@@ -50,6 +51,7 @@ SECTIONS: tuple[tuple[str, str, tuple[type[BaseModel], ...]], ...] = (
     ("dns publish", "An array with an object for each domain.", (PublishItem,)),
     ("dns check", "An array with an object for each domain.", (DnsCheck,)),
     ("bind and unbind", "An array with an object for each domain.", (Binding,)),
+    ("stores", "An array of the stores that your file names, in its order.", (StoreItem,)),
     ("audit", "One object.", (AuditResult, AuditProblem)),
     ("reports list", "An array with an object for each domain, in the order of the domains.", (ReportState,)),
     ("reports show", "One object.", (ReportDetails, ReportedDay, ReportedFailure)),

@@ -76,6 +76,18 @@ def read_name(text: str) -> str:
     return host_name(name)
 
 
+def unicode_name(name: str) -> str:
+    """The name as people write it, with U-labels; the name itself where it has none."""
+    if "xn--" not in name:
+        return name
+    import idna
+
+    try:
+        return idna.decode(name)
+    except (idna.IDNAError, UnicodeError):
+        return name
+
+
 def domain_name(text: str) -> str:
     """The policy domain `text` in lower case: a host name, strictly, of two labels or more. Raises InvalidName."""
     return _with_two_labels(host_name(text))

@@ -249,11 +249,11 @@ def _move(day: Day) -> None:
     drop = ("edit", _MOVED, "--drop-mx", ",".join(old))
     said = day.ask(*drop, code=1).stderr
     assert "DNS still lists" in said
-    assert "senders may hold an older text until" in said
+    assert "senders may keep an older policy until" in said
     day.wait(days=14, minutes=2)
     said = day.ask(*drop, code=1).stderr
     assert "DNS still lists" in said
-    assert "senders may hold an older text until" not in said
+    assert "senders may keep an older policy until" not in said
     day.zone[_MOVED] = {"MX": [f"10 {new[0]}."]}
     day.ask(*drop)
     assert day.policy(_MOVED) == Policy(mode="enforce", mx=new, max_age=1209600)
@@ -270,7 +270,7 @@ def _retire_and_remove(day: Day) -> None:
     assert date
     assert date[1] == _shown(day.since(_MOVED) + _SERVED + _WEEKS)
     day.publish(_MOVED)
-    assert f"may hold an older text until {date[1]}" in day.run("remove", _MOVED, code=1).stderr
+    assert f"may keep an older policy until {date[1]}" in day.run("remove", _MOVED, code=1).stderr
     day.wait(days=14)
     day.run("remove", _MOVED, code=1)
     day.wait(days=14, minutes=2)

@@ -24,6 +24,7 @@ _FLOORS = (
         "dns_records",
         "record_texts",
         "zone_id",
+        "printable",
     },
     {"tables"},
     {"life", "delegation"},
@@ -34,6 +35,7 @@ _FLOORS = (
     {"changes"},
     {"exchange", "azure"},
     {"cli", "web", "instance"},  # each puts the rooms below it together
+    {"__main__"},
 )
 # For the app alone.
 _SERVING = {"log_queue", "breaker", "reads", "copies", "serving", "looking", "answering", "intake", "instance"}
@@ -44,6 +46,7 @@ _TOOLS = {
     "starlette": {"web"},
     "uvicorn": {"web"},
     "jinja2": {"web"},
+    "pygal": {"web"},
     "dns": {"sender"},
     "azure.functions": {"answering", "instance", "intake"},
     "azure.mgmt": {"azure"},

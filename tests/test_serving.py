@@ -94,7 +94,7 @@ class TestFreshTime:
         table.write("a.example")
 
         async def scenario() -> tuple[Served[str], Served[str]]:
-            serving = serve(0.2)
+            serving = serve(1)
             first = await serving.answer("a.example")
             table.write("a.example", mode="enforce")
             assert await serving.answer("a.example") == Served("fresh", first.copy)
@@ -102,7 +102,7 @@ class TestFreshTime:
 
         start = time.monotonic()
         read, again = _run(scenario())
-        assert time.monotonic() - start >= 0.2
+        assert time.monotonic() - start >= 1
         assert (read.outcome, again.outcome, table.reads) == ("read", "read", 2)
         assert read.copy
         assert again.copy

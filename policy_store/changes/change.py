@@ -77,18 +77,7 @@ class Change:
         before, after = self.before, self.after
         if after is None:
             return ("the row is removed",)
-        found: list[str] = []
-        if before is None:
-            found.append(f"new, mode {after.mode}, max_age {after.max_age}, mx {' '.join(after.mx) or '-'}")
-        else:
-            if before.mode != after.mode:
-                found.append(f"mode {before.mode} -> {after.mode}")
-            if before.max_age != after.max_age:
-                found.append(f"max_age {before.max_age} -> {after.max_age}")
-            found += [f"mx +{pattern}" for pattern in after.mx if pattern not in before.mx]
-            found += [f"mx -{pattern}" for pattern in before.mx if pattern not in after.mx]
-            if not found and before != after:
-                found.append("mx in another order")
+        found = list(differences_of(before, after))
         for name, new, old in (("customer", self.customer, self.entry.customer), ("note", self.note, self.entry.note)):
             if new is not None and new != old and self.entry.row is not None:
                 found.append(f"{name} {old!r} -> {new!r}" if name == "customer" else "the note changes")
@@ -132,6 +121,22 @@ class Failed:
 
 
 type Planned = Change | Unchanged | Refused | Failed
+
+
+def differences_of(before: Policy | None, after: Policy) -> tuple[str, ...]:
+    """What changes from one policy to another, a few words for each field; empty where they are equal."""
+    if before is None:
+        return (f"new, mode {after.mode}, max_age {after.max_age}, mx {' '.join(after.mx) or '-'}",)
+    found = []
+    if before.mode != after.mode:
+        found.append(f"mode {before.mode} -> {after.mode}")
+    if before.max_age != after.max_age:
+        found.append(f"max_age {before.max_age} -> {after.max_age}")
+    found += [f"mx +{pattern}" for pattern in after.mx if pattern not in before.mx]
+    found += [f"mx -{pattern}" for pattern in before.mx if pattern not in after.mx]
+    if not found and before != after:
+        found.append("mx in another order")
+    return tuple(found)
 
 
 def difference(before: str, after: str, names: tuple[str, str]) -> list[str]:

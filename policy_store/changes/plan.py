@@ -51,6 +51,11 @@ def plan(
         if entry is not None
         for task in tasks_of(entry, None if reports is None else rows, now=now, fresh_seconds=fresh_seconds)
     ]
+    return in_order(tasks)
+
+
+def in_order(tasks: Iterable[Task]) -> list[Task]:
+    """The tasks, the soonest first; of what is due now, that which is broken first."""
     return sorted(tasks, key=lambda task: (task.due, task.code not in _BROKEN, task.domain))
 
 

@@ -10,4 +10,4 @@ def main() -> None:
     import logging
 
     logging.getLogger("azure").setLevel(logging.CRITICAL)
-    app()
+    app(prog_name="mta-sts")

@@ -8,7 +8,7 @@ from policy_store.audit import audit as see_to
 from policy_store.cli.command import app
 from policy_store.cli.errors import PROBLEM
 from policy_store.cli.options import FormatOption, JsonOption, StoreOption
-from policy_store.cli.screen import complain, print_json, print_rows, progress, say, shape_of
+from policy_store.cli.screen import complain, manner, print_json, print_rows, progress, say, shape_of
 from policy_store.cli.session import open_store, operator
 
 
@@ -33,6 +33,8 @@ def audit(format_: FormatOption = None, json: JsonOption = False, store: StoreOp
         by=f"audit by {operator()}",
         tell=problems.append,
     )
+    if not manner.quiet:
+        manner.name_store()
     shape = shape_of(format_, json=json)
     if shape == "json":
         print_json(AuditResult(**report.model_dump(), problems=problems))

@@ -23,26 +23,36 @@ from policy_store.cli.options import (
     read_selection,
     refuse_together,
 )
-from policy_store.cli.screen import complain, print_json, progress
-from policy_store.cli.session import delegation_zone, open_store
+from policy_store.cli.screen import complain, print_json, progress, suggest
+from policy_store.cli.session import delegation_zone, open_store, read_place
 from policy_store.cli.session import lookup as open_lookup
 from policy_store.dns_records import DnsRecord, records_to_delegate
 from policy_store.names import policy_host, quoted
 
 _THUMBPRINT = re.compile(r"[0-9A-F]{40}")
 
-AppOption = Annotated[str, typer.Option("--app", metavar="NAME", help="The function app's name.", show_default=False)]
+AppOption = Annotated[
+    str,
+    typer.Option("--app", metavar="NAME", help="The function app's name; else that of the store.", show_default=False),
+]
 GroupOption = Annotated[
-    str, typer.Option("--resource-group", "-g", metavar="NAME", help="The app's resource group.", show_default=False)
+    str,
+    typer.Option(
+        "--resource-group",
+        "-g",
+        metavar="NAME",
+        help="The app's resource group; else that of the store.",
+        show_default=False,
+    ),
 ]
 RunOption = Annotated[bool, typer.Option("--run", help="Run the commands with your own az instead of printing them.")]
 
 
 @app.command("bind")
 def bind(
-    app_name: AppOption,
-    group: GroupOption,
     domains: DomainsArgument = None,
+    app_name: AppOption = "",
+    group: GroupOption = "",
     every: AllOption = False,
     where: WhereOption = None,
     run: RunOption = False,
@@ -79,6 +89,7 @@ def bind(
     Example: mta-sts bind --all --app contoso-sts -g mta-sts --dns-group dns --run
     """
     selection = read_selection(domains, every=every, where=where)
+    app_name, group = _named_app(app_name, group, store)
     refuse_together(run=run, app_host=app_host)
     thumbprint = thumbprint.replace(":", "").upper()
     if thumbprint and not _THUMBPRINT.fullmatch(thumbprint):
@@ -111,29 +122,45 @@ def bind(
         progress(outcomes(todos, runner), "Binding", len(todos)) if runner else outcomes(todos, None),
         "bound",
         dns_group,
+        delegation_zone(store),
         json=json,
     )
+    if run and not json:
+        suggest("'mta-sts dns show' prints the TXT records to publish, and 'mta-sts check' shows what senders see.")
 
 
 @app.command("unbind")
 def unbind(
     domains: Annotated[list[str], typer.Argument(metavar="DOMAIN", help="The policy domains.", show_default=False)],
-    app_name: AppOption,
-    group: GroupOption,
+    app_name: AppOption = "",
+    group: GroupOption = "",
     run: RunOption = False,
     force: Annotated[bool, typer.Option("--force", help="Even if senders may still come to it.")] = False,
     json: JsonOption = False,
     resolver: ResolverOption = "",
+    store: StoreOption = "",
 ) -> None:
     """Remove mta-sts.DOMAIN from the app, with its free certificate.
 
     Example: mta-sts unbind contoso.com --app contoso-sts -g mta-sts
     """
+    app_name, group = _named_app(app_name, group, store)
     az, lookup, names = _open_az(), open_lookup(resolver).resolver, read_domains(domains)
     found = _read_app(az, app_name, group)
     seen = list(progress(look_up_all(lookup, names), "Looking at DNS", len(names)))
     todos = [unbinding(name, found, dns, force=force) for name, dns in zip(names, seen, strict=True)]
     _tell(outcomes(todos, Runner(az, lookup) if run else None), "unbound", json=json)
+
+
+def _named_app(name: str, group: str, store: str) -> tuple[str, str]:
+    """The app's name and its resource group, as given or as the store has them. Raises CommandError without them."""
+    place = read_place(store)
+    name, group = name or place.app, group or place.resource_group
+    if not name or not group:
+        raise CommandError(
+            "Name the app with --app and --resource-group, or --store with a store of which your file says both."
+        )
+    return name, group
 
 
 def _open_az() -> Az:
@@ -153,10 +180,9 @@ def _read_app(az: Az, name: str, group: str) -> App:
         raise CommandError(f"The app {quoted(name)} cannot be read: {error}.", UNREACHABLE) from error
 
 
-def _tell(outcomes: Iterable[BindOutcome], word: str, dns_group: str = "", *, json: bool) -> None:
+def _tell(outcomes: Iterable[BindOutcome], word: str, dns_group: str = "", zone: str = "", *, json: bool) -> None:
     """Print each outcome as it comes, with the steps as a script for a shell. Raises typer.Exit if one is bad."""
     well = True
-    zone = delegation_zone() if word == "bound" else ""
 
     def watched() -> Iterator[BindOutcome]:
         nonlocal well

@@ -124,6 +124,16 @@ class _Importing(Changing):
             case _:
                 complain(refusal(outcome, "imported"))
 
+    def _next(self) -> str:
+        if self.dry_run:
+            return "the same line without --dry-run."
+        if not self.added:
+            return ""
+        return (
+            "'mta-sts dns show --all' prints the records to publish, 'mta-sts bind --all' gives each policy host its "
+            "certificate, and 'mta-sts plan' lists what is still to do."
+        )
+
     def _tally(self) -> None:
         counts, would = self.counts, "would be " if self.dry_run else ""
         if self.left_out:

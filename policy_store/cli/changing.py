@@ -14,7 +14,7 @@ from policy_store.changes.many import decide_all, write_all
 from policy_store.changes.outcome import Outcome
 from policy_store.changes.selection import Selection
 from policy_store.cli.errors import PROBLEM, UNREACHABLE, WRONG_USE, CommandError
-from policy_store.cli.screen import coloured, complain, print_json, printer, progress, say
+from policy_store.cli.screen import coloured, complain, manner, print_json, printer, progress, say, suggest
 from policy_store.dns_records import StsRecord, records_to_delegate
 from policy_store.record_texts import block
 from policy_store.tables.entry import Entry
@@ -62,6 +62,8 @@ class Changing:
 
         Raises typer.Exit if one was refused or failed, CommandError if it needs a confirmation and gets none.
         """
+        if not manner.quiet:
+            manner.name_store()
         outcomes = self._outcomes(progress(planned, what, total) if what else planned)
         try:
             if self.json:
@@ -72,6 +74,8 @@ class Changing:
         finally:
             if not self.json:
                 self._tally()
+        if self.counts["changed"] and not self.json and (advice := self._next()):
+            suggest(advice)
         if self.counts["failed"] and self._unreached == self.counts.total():
             raise typer.Exit(UNREACHABLE)
         if self.counts["refused"] or self.counts["failed"]:
@@ -139,7 +143,7 @@ class Changing:
                 record = f"_mta-sts.{change.domain}"
                 say(f"{change.domain} is removed. Delete its TXT record {record} too, if it is still there.")
             return
-        if self.verbose or self._alone:
+        if (self.verbose or self._alone) and not manner.quiet:
             for line in coloured(_difference(change)):
                 printer().print(line, soft_wrap=True)
         differences = ", ".join(change.differences)
@@ -152,6 +156,10 @@ class Changing:
         if self.store.zone and change.entry.row is None and self._alone and not self.dry_run:
             for sentence in _delegation_lines(change.domain, self.store.zone):
                 say(sentence)
+
+    def _next(self) -> str:
+        """What comes after this command; empty where the outcomes themselves say it."""
+        return ""
 
     def _tally(self) -> None:
         counts = self.counts

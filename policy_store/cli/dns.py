@@ -31,7 +31,6 @@ from policy_store.cli.options import (
 from policy_store.cli.publish import publish
 from policy_store.cli.screen import (
     Shape,
-    clean,
     complain,
     print_json,
     print_rows,
@@ -43,6 +42,7 @@ from policy_store.cli.screen import (
 from policy_store.cli.session import lookup, open_store
 from policy_store.dns_records import DnsRecord, RecordSyntaxError, TlsrptRecord
 from policy_store.names import InvalidName
+from policy_store.printable import clean
 from policy_store.record_texts import CSV_COLUMNS, block, csv_row, letter
 from policy_store.record_texts import state as record_state
 from policy_store.sender.lookup import HTTPS_PORT
@@ -72,8 +72,8 @@ def show(
         str,
         typer.Option(
             metavar="NAME",
-            envvar="POLICY_APP_HOST",
-            help="The app's default host name, for the CNAME at mta-sts.DOMAIN.",
+            help="The app's default host name, for the CNAME at mta-sts.DOMAIN; else that of the store, or "
+            "POLICY_APP_HOST.",
             show_default=False,
         ),
     ] = "",
@@ -85,8 +85,8 @@ def show(
         str,
         typer.Option(
             metavar="TEXT",
-            envvar="POLICY_VERIFICATION_ID",
-            help="The app's verification id, for the TXT record asuid.mta-sts.DOMAIN.",
+            help="The app's verification id, for the TXT record asuid.mta-sts.DOMAIN; else that of the store, or "
+            "POLICY_VERIFICATION_ID.",
             show_default=False,
         ),
     ] = "",
@@ -130,6 +130,8 @@ def show(
     refuse_together(json=json, format=format_, letter=as_letter)
     if resource_group and format_ != "az":
         raise CommandError("--resource-group is for --format az: give both, or neither.")
+    place = session.read_place(store)
+    app_host, verification_id = app_host or place.app_host, verification_id or place.verification_id
     wanted = Wanted(
         read_domain(zone) if zone else "",
         read_domain(app_host) if app_host else "",

@@ -12,11 +12,12 @@ from rich.text import Text
 from policy_store.cli.command import app
 from policy_store.cli.errors import PROBLEM, CommandError
 from policy_store.cli.options import FormatOption, JsonOption, StoreOption, WhereOption, read_domain, read_selection
-from policy_store.cli.screen import clean, print_json, print_rows, printer, say, shape_of
+from policy_store.cli.screen import print_json, print_rows, printer, say, shape_of
 from policy_store.cli.session import open_store
 from policy_store.lint.findings import SEVERITIES, Finding, Severity
 from policy_store.lint.linter import lint_row, lint_text
 from policy_store.names import quoted
+from policy_store.printable import clean
 from policy_store.tables.policies import PolicyTable
 from policy_store.tables.row import InvalidRow, Row
 

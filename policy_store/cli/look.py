@@ -1,7 +1,6 @@
 """The commands that look at policies and change nothing: list, show, history, diff."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
 from itertools import islice
 from typing import Annotated
 
@@ -28,14 +27,15 @@ from policy_store.cli.options import (
     read_domain,
     read_domains,
 )
-from policy_store.cli.screen import clean, coloured, print_json, print_rows, printer, progress, shape_of
+from policy_store.cli.screen import coloured, print_json, print_rows, printer, progress, shape_of
 from policy_store.cli.session import lookup, open_store
 from policy_store.pool import ordered
+from policy_store.printable import clean
 from policy_store.tables.entry import Entry
 from policy_store.tables.history import Revision
 from policy_store.tables.reports import ReportRow
 from policy_store.tables.store import Store
-from policy_store.times import shown
+from policy_store.times import age, shown
 from policy_store.tlsrpt.overview import recent_rows, verdict_of
 from policy_store.tlsrpt.summary import by_domain
 
@@ -119,7 +119,7 @@ def show(domain: DomainArgument, json: JsonOption = False, store: StoreOption = 
         return
     lines = [("domain", details.domain), *(("policy", line) for line in (details.text or "none").split("\r\n") if line)]
     if details.since:
-        lines.append(("id", f"{details.id}, {_age(details.since)} old, by {details.by}"))
+        lines.append(("id", f"{details.id}, {age(details.since, session.now())} old, by {details.by}"))
     lines.append(("row", f"written {shown(details.modified)}"))
     lines += [(name, text) for name, text in (("customer", details.customer), ("note", details.note)) if text]
     if details.reports:
@@ -222,8 +222,8 @@ def _print_states(states: Iterable[PolicyState], *, dns: bool, reports: bool) ->
         for name, width in columns:
             table.add_column(name, width=width, overflow="fold")
         for state in batch:
-            age = _age(state.since, now) if state.since else "-"
-            cells = [clean(state.domain), "\n".join(state.mx) or "-", state.mode or "-", age]
+            old = age(state.since, now) if state.since else "-"
+            cells = [clean(state.domain), "\n".join(state.mx) or "-", state.mode or "-", old]
             cells += [state.dns or "-"] if dns else []
             cells += [state.reports.verdict if state.reports else "-"] if reports else []
             table.add_row(*map(escape, cells))
@@ -263,11 +263,3 @@ def _print_pairs(lines: Sequence[tuple[str, str]]) -> None:
 
 def _mode(text: str) -> str:
     return next((line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("mode:")), "-")
-
-
-def _age(since: datetime, now: datetime | None = None) -> str:
-    """How long ago: `12 d`, `3 h`, `5 min`."""
-    minutes = ((now or session.now()) - since) // timedelta(minutes=1)
-    if minutes < 60:
-        return f"{max(minutes, 0)} min"
-    return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // 1440} d"

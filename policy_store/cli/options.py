@@ -10,13 +10,28 @@ from policy_store.cli.errors import CommandError
 if TYPE_CHECKING:
     from policy_store.changes.selection import Selection
 
+
+def _store_names(incomplete: str) -> list[str]:
+    """The named stores, for completion in a shell."""
+    import os
+
+    from policy_store.cli.config import StoresFile
+
+    try:
+        return [name for name in StoresFile.read(os.environ).stores if name.startswith(incomplete)]
+    except CommandError:
+        return []
+
+
 StoreOption = Annotated[
     str,
     typer.Option(
         "--store",
         metavar="STORE",
-        help="A connection string or the address of a table service, in place of that in the app settings.",
+        help="The store, in place of that in the app settings: a name from your file (mta-sts stores), the address of "
+        "a table service, or a connection string.",
         show_default=False,
+        autocompletion=_store_names,
     ),
 ]
 DomainArgument = Annotated[str, typer.Argument(metavar="DOMAIN", help="The policy domain.", show_default=False)]

@@ -63,7 +63,7 @@ class DnsChecker:
             self._cname(entry.domain),
             ask_policy_host(entry.domain, self.network),
         )
-        text = _served(entry.domain, host, revisions)
+        text = served_by(entry.domain, host, revisions)
         status = with_served(compare(state, revisions), text)
         details = [status.detail] if status.detail else []
         if status.word not in ("right", "not served", "lookup failed") and revisions and not by_hand:
@@ -100,7 +100,7 @@ class DnsChecker:
             return None  # the TXT record is looked up too, and says so
 
 
-def _served(domain: str, host: PolicyHost, revisions: Sequence[Revision]) -> tuple[ServedWord, str]:
+def served_by(domain: str, host: PolicyHost, revisions: Sequence[Revision]) -> tuple[ServedWord, str]:
     """Which text senders get from the policy host, and what is wrong with that: where they get none, the next step."""
     if reason := why_no_text(domain, host):
         return "not fetched", f"no sender gets the text: {reason}: {next_step(domain, host)}"

@@ -24,6 +24,9 @@ class RowExists(Exception):
 class RowChanged(Exception):
     """Somebody changed or removed the row since it was read, and nothing was overwritten: read it again."""
 
+    def __init__(self, domain: str) -> None:
+        super().__init__(f"the row of {domain} was changed by somebody else: look at it and repeat the edit")
+
 
 class Overtaken(Exception):
     """The row was written, and somebody replaced its text right after; `row` is the version that was written."""
@@ -227,4 +230,4 @@ def _entity(domain: str, policy: Policy, note: str, customer: str, intent: Inten
 def _changed(domain: str, error: Exception | None = None) -> Exception:
     if error is not None and getattr(error, "error_code", None) == TableErrorCode.TABLE_NOT_FOUND:
         return error
-    return RowChanged(f"the row of {domain} was changed by somebody else: look at it and repeat the edit")
+    return RowChanged(domain)

@@ -1,0 +1,1 @@
+"""The local page: it reads input, calls the operations, and shows the result. No rule of mail is in here."""

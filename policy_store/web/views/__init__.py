@@ -1,0 +1,1 @@
+"""The pages, one module for each kind: read what was asked, call the operations, show the result."""
