@@ -1,4 +1,5 @@
-# Every job makes what it needs first (dev/set_up.sh, instant when nothing has changed).
+# Every job makes what it needs first (dev/set_up.sh, instant when nothing has changed). `python -m dev` has the same jobs
+# for machines without make.
 PORT ?= 7071
 TABLE_PORT ?= 10002
 export PORT TABLE_PORT PYTHON
@@ -7,39 +8,40 @@ unexport PYTHONHOME PYTHONIOENCODING PYTHONOPTIMIZE PYTHONPATH PYTHONSAFEPATH PY
 
 python := .venv/bin/python
 
-.PHONY: help run test test-deploy test-long lint bench package set-up clean
+.PHONY: help run test test-oldest test-deploy test-long lint bench package set-up clean
 
 help: ## these lines
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' Makefile
 
-run: set-up ## the app on localhost with sample policies, until Ctrl-C (PORT=7071 TABLE_PORT=10002)
+run: set-up ## the app with sample policies (PORT=7071 TABLE_PORT=10002)
 	@exec $(python) -m dev.run
 
 test: set-up ## every test
-	@$(python) -m pytest -q -n 3 --dist loadfile --ignore tests/deploy --ignore tests/long # tests wait more than they compute
+	@$(python) -m dev test
 
-test-deploy: set-up ## what the Azure CLI says of every command for it: installs it, 700 MB
+test-oldest: set-up ## the served path with the oldest packages that it allows
+	@./dev/test_oldest.sh
+
+test-deploy: set-up ## what the Azure CLI says of our commands: installs it, 700 MB
 	@./dev/set_up_azure_cli.sh
 	@$(python) -m pytest -q tests/deploy
 
-test-long: set-up ## what takes long: breaks at every point, models, and the tests in a checkout that was worked in
+test-long: set-up ## what takes long: breaks, models, a checkout that was worked in
 	@$(python) -m pytest -q -n 3 -o faulthandler_timeout=0 tests/long
 	@./dev/test_used_checkout.sh
 
 lint: set-up ## ruff and mypy
-	@$(python) -m ruff check
-	@$(python) -m ruff format --check
-	@$(python) -m mypy
+	@$(python) -m dev lint
 
-bench: set-up ## how fast the app answers
+bench: set-up ## how fast the app and the command are
 	@$(python) -m bench
 
-package: set-up ## the folder .publish, which func azure functionapp publish sends
+package: set-up ## the folder .publish, which func publishes
 	@$(python) -m dev.package
 
 set-up: ## .venv and dev/node/node_modules
 	@./dev/set_up.sh
 
-clean: ## remove all that the other jobs made, the local tables too
-	rm -rf .venv .venv-azure-cli dev/node/node_modules .azurite .bench .publish .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+clean: ## remove all that these jobs made, the local tables too
+	rm -rf .venv .venv-azure-cli .venv-oldest dev/node/node_modules .azurite .bench .publish .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -8,7 +8,23 @@ import platform
 from collections.abc import Callable
 from dataclasses import asdict
 
-from bench import audit, backup, bulk, check, cold, hit, memory, miss, over_http, package, reports, zones
+from bench import (
+    audit,
+    backup,
+    bulk,
+    check,
+    cold,
+    flood,
+    hit,
+    look,
+    memory,
+    miss,
+    over_http,
+    package,
+    reports,
+    starting,
+    zones,
+)
 from bench.common import ROOT, Figure
 
 _PARTS: dict[str, Callable[[], list[Figure]]] = {
@@ -18,8 +34,11 @@ _PARTS: dict[str, Callable[[], list[Figure]]] = {
     "package": package.measure,
     "http": over_http.measure,
     "memory": memory.measure,
+    "look": look.measure,
+    "flood": flood.measure,
     "audit": audit.measure,
     "bulk": bulk.measure,
+    "command": starting.measure,
     "backup": backup.measure,
     "check": check.measure,
     "reports": reports.measure,

@@ -8,34 +8,28 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
 
 from azure.data.tables import TableClient
 
 from bench.common import Child, Figure, milliseconds, progress, ratio
-from dev.azurite import Azurite
+from bench.many_rows import many_rows
 from policy_store.audit import audit
-from policy_store.policy import Policy
 from policy_store.settings import Settings
 from policy_store.tables.connection import open_table
 from policy_store.tables.entry import walk
 from policy_store.tables.history import TABLE as HISTORY_TABLE
 from policy_store.tables.history import History
 from policy_store.tables.policies import TABLE, PolicyTable
-from policy_store.tables.row import ROW_KEY
 
 _TIMED, _FEW, _MANY = 20_000, 5_000, 50_000
 _ROUNDS = 9
-_KEY = "20261124193000Z"
 
 
 def measure() -> list[Figure]:
     """Both sides page the same tables by turns in one process; the peaks are those of processes that walk once."""
-    with tables(_TIMED) as environment:
+    with many_rows(_TIMED) as environment:
         seconds: dict[str, list[float]] = {"audit": [], "pages": []}
         with Child("bench.audit", environment=environment) as child:
             for turn in range(-1, _ROUNDS):  # the first warms up
@@ -59,64 +53,11 @@ def measure() -> list[Figure]:
 
 def _peak(rows: int) -> float:
     """The greatest resident octets of a process that has walked so many rows once."""
-    with tables(rows) as environment, Child("bench.audit", environment=environment) as child:
+    with many_rows(rows) as environment, Child("bench.audit", environment=environment) as child:
         answer = child.ask("audit")
         if answer["rows"] != rows:
             raise RuntimeError(f"the audit saw {answer['rows']} of {rows} rows")
         return float(answer["peak"])
-
-
-@contextmanager
-def tables(rows: int) -> Iterator[dict[str, str]]:
-    """A table service with so many rows, each with its revision, and the settings that lead to it.
-
-    The service keeps its tables in a file when it stops, and reads them from there when it starts. All but the first
-    row are written into that file: by requests each would take it longer than the one before, since it compares the new
-    row with all others of the same RowKey.
-    """
-    progress(f"audit: {rows} rows")
-    with TemporaryDirectory() as folder:
-        tables = Azurite(location=Path(folder))
-        tables.start()
-        for name in (TABLE, HISTORY_TABLE):
-            with TableClient.from_connection_string(tables.connection_string, name) as client:
-                client.create_table()
-                client.create_entity(_entity(name, 0))
-        tables.stop()
-        (file,) = Path(folder).glob("*.json")
-        database = json.loads(file.read_text(encoding="utf-8"))
-        for collection in database["collections"]:
-            _, _, name = collection["name"].rpartition("$")
-            if name in (TABLE, HISTORY_TABLE):
-                _multiply(collection, name, rows)
-        file.write_text(json.dumps(database), encoding="utf-8")
-        with tables:
-            yield {"POLICY_STORE": tables.connection_string}
-
-
-def _multiply(collection: dict[str, Any], table: str, rows: int) -> None:
-    """Make so many entities of the one in a table as the service keeps it, in the order of their keys."""
-    (first,) = collection["data"]
-    collection["data"] = []
-    for number in range(rows):
-        entity = _entity(table, number)
-        properties = {**first["properties"], **entity}
-        collection["data"].append(
-            {**first, "PartitionKey": entity["PartitionKey"], "properties": properties, "$loki": number + 1}
-        )
-    for index in collection["binaryIndices"].values():
-        index["values"] = list(range(rows))
-    collection["maxId"] = rows
-
-
-def _entity(table: str, number: int) -> dict[str, str | int]:
-    domain = f"tenant{number:06}.example"
-    policy = Policy(mode="enforce", mx=(f"{domain.replace('.', '-')}.mail.protection.outlook.com",), max_age=604800)
-    columns: dict[str, str | int] = {"mode": policy.mode, "mx": policy.mx[0], "max_age": policy.max_age}
-    if table == TABLE:
-        return {"PartitionKey": domain, "RowKey": ROW_KEY, **columns}
-    revision: dict[str, str | int] = {"PartitionKey": domain, "RowKey": _KEY, "id": _KEY, "text": policy.text}
-    return {**revision, **columns, "by": "bench", "note": ""}
 
 
 def _answer(side: str, clients: Sequence[TableClient]) -> dict[str, float]:

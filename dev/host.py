@@ -18,6 +18,7 @@ import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import uvicorn
 
@@ -28,6 +29,13 @@ WHO = "The app"
 APP_FOLDER = Path(__file__).parent.parent
 
 _log = logging.getLogger("dev.host")
+
+# The real host's server is Kestrel. It takes a target with scheme and authority, if that is the Host header's. It
+# leaves an encoded slash in a path as it is. It refuses a host with brackets that are not those of an IPv6 address.
+# Other characters of a host are not looked at here: in Azure the name that was asked for comes in a header of the front
+# end, which Kestrel does not check.
+_ABSOLUTE = re.compile(r"https?://(?P<authority>[^/?]*)(?P<path>/.*)?", re.IGNORECASE)
+_BRACKETS = re.compile(r"[^\[\]]*|\[[0-9A-Fa-f:.]{3,}\](?::[0-9]+)?")
 
 _Message = MutableMapping[str, Any]
 _Receive = Callable[[], Awaitable[_Message]]
@@ -49,15 +57,24 @@ class LocalHost:
     async def __call__(self, scope: _Message, receive: _Receive, send: _Send) -> None:
         """Answer one request (the only kind of ASGI connection that it takes)."""
         method: str = scope["method"]
-        match, function = self._find(method, scope["path"])
-        if match is None or function is None:
-            await _respond(send, 404)
-            return
         headers: dict[str, str] = {}
         for raw_name, raw_value in scope["headers"]:
             name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
             headers[name] = f"{headers[name]},{value}" if name in headers else value
-        url = f"{scope['scheme']}://{headers.get('host', '')}{scope['raw_path'].decode('latin-1')}"
+        target = scope["raw_path"].decode("latin-1")
+        if absolute := _ABSOLUTE.fullmatch(target):  # RFC 9112 section 3.2.2
+            target = absolute["path"] or "/"
+            if absolute["authority"].lower() != headers.get("host", "").lower():
+                await _respond(send, 400)
+                return
+        if not _BRACKETS.fullmatch(headers.get("host", "")):
+            await _respond(send, 400)
+            return
+        match, function = self._find(method, _path(target))
+        if match is None or function is None:
+            await _respond(send, 404)
+            return
+        url = f"{scope['scheme']}://{headers.get('host', '')}{target}"
         if scope["query_string"]:
             url += f"?{scope['query_string'].decode('latin-1')}"
         try:
@@ -91,6 +108,12 @@ def _template(route: str) -> re.Pattern[str]:
     parts = re.split(r"\{(\w+)\}", route)
     pattern = "".join(f"(?P<{part}>[^/]+)" if index % 2 else re.escape(part) for index, part in enumerate(parts))
     return re.compile(f"{pattern}/?", re.IGNORECASE)
+
+
+def _path(target: str) -> str:
+    """The path of a request's target, decoded but for slashes."""
+    path = target.partition("?")[0]
+    return "%2F".join(unquote(part) for part in re.split("%2[Ff]", path))
 
 
 async def _body(receive: _Receive) -> bytes:

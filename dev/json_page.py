@@ -16,11 +16,12 @@ from policy_store.changes.records import DnsItem
 from policy_store.changes.state import Difference, PolicyDetails, PolicyState, RevisionItem
 from policy_store.cli.audit import AuditResult
 from policy_store.cli.publish import PublishItem
+from policy_store.cli.stores import StoreItem
 from policy_store.exchange.reports import ImportedReport
 from policy_store.lint.findings import Finding
 from policy_store.log_stats import FetchCount, LastGood, OldVersion, PostedReports, SlowAnswers, Stats, UnknownHost
 from policy_store.sender.dns_check import DnsCheck
-from policy_store.sender.report import Check, MxCheck
+from policy_store.sender.report import Check, MailHosts, MxCheck
 from policy_store.tlsrpt.overview import ReportDetails, ReportedDay, ReportedFailure, ReportState
 
 PAGE = Path(__file__).parent.parent / "docs" / "json.md"
@@ -45,11 +46,12 @@ SECTIONS: tuple[tuple[str, str, tuple[type[BaseModel], ...]], ...] = (
     ("diff", "One object.", (Difference,)),
     ("plan", "An array of tasks, the soonest first.", (Task,)),
     ("lint", "An array of findings, those of each file or domain the worst first.", (Finding,)),
-    ("check", "An array with an object for each domain.", (Check, MxCheck)),
+    ("check", "An array with an object for each domain.", (Check, MailHosts, MxCheck)),
     ("dns show", "An array of records.", (DnsItem,)),
     ("dns publish", "An array with an object for each domain.", (PublishItem,)),
     ("dns check", "An array with an object for each domain.", (DnsCheck,)),
     ("bind and unbind", "An array with an object for each domain.", (Binding,)),
+    ("stores", "An array of the stores that your file names, in its order.", (StoreItem,)),
     ("audit", "One object.", (AuditResult, AuditProblem)),
     ("reports list", "An array with an object for each domain, in the order of the domains.", (ReportState,)),
     ("reports show", "One object.", (ReportDetails, ReportedDay, ReportedFailure)),

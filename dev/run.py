@@ -30,7 +30,7 @@ def main() -> None:
             added = samples.load(tables.connection_string)
             print(f"Tables: {tables.url} (kept in {_TABLES}/{f', {added} sample policies added' if added else ''})")
             host.log_to_stderr()
-            asyncio.run(host.serve(listener, host.APP_FOLDER, lambda url: _greet(owner, url)))
+            asyncio.run(host.serve(listener, host.APP_FOLDER, lambda url: _greet(owner, url, tables)))
     except PortTaken as error:
         sys.exit(f"{error} Choose other ports as in: make run PORT=8071 TABLE_PORT=11002")
     except (AzuriteError, IndexingError, NotOwned) as error:
@@ -51,9 +51,13 @@ def _set_store(connection_string: str) -> None:
     os.environ["POLICY_STORE"] = connection_string
 
 
-def _greet(owner: Owner, url: str) -> None:
+def _greet(owner: Owner, url: str, tables: Azurite) -> None:
     owner.say(url)
-    print(f"Try:    curl -i -H 'Host: mta-sts.{_EXAMPLE}' {url}/.well-known/mta-sts.txt")
+    curl = "curl.exe" if os.name == "nt" else "curl"  # in PowerShell 5, curl alone is another command
+    print(f"Try:    {curl} -i -H 'Host: mta-sts.{_EXAMPLE}' {url}/.well-known/mta-sts.txt")
+    print("For the command mta-sts on these tables, in another terminal (the second line is for PowerShell):")
+    print(f"export POLICY_STORE='{tables.connection_string}'")
+    print(f"$env:POLICY_STORE = '{tables.connection_string}'")
     print("Stop with Ctrl-C.", flush=True)
 
 

@@ -2,10 +2,14 @@
 
 Its public entry points take protobuf messages and build more of them from what they are given; plain objects with the
 same names (FunctionRpc.proto of azure-functions-language-worker-protobuf) serve as well, and need no gRPC.
+
+What lies around that library decides which log lines arrive: Microsoft's worker gives each line the id of the
+invocation that arrived last in the process, and the host drops a line whose invocation is not executing. So does this.
 """
 
 import importlib
 import json
+import logging
 import sys
 import uuid
 from collections.abc import Mapping
@@ -61,11 +65,13 @@ class Worker:
     def __init__(self, app_folder: Path) -> None:
         self.app_folder = app_folder.resolve()
         self.functions: tuple[Function, ...] = ()
+        self._forwarding = _Forwarding()
 
     async def start(self) -> None:
         """Import and index the app as the Functions host has its worker do. Raises IndexingError."""
         if not (self.app_folder / f"{_ENTRY_MODULE}.py").is_file():
             raise IndexingError(f"There is no {_ENTRY_MODULE}.py in {self.app_folder}.")
+        self._forwarding.begin()
         sys.modules.pop(_ENTRY_MODULE, None)
         importlib.invalidate_caches()
         folder = str(self.app_folder)
@@ -86,6 +92,7 @@ class Worker:
     def stop(self) -> None:
         """Wait for the functions that still run in threads."""
         runtime.stop_threadpool_executor()
+        self._forwarding.end()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -129,7 +136,7 @@ class Worker:
 
     async def send_http(self, invocation: object) -> HttpAnswer:
         """Invoke an HTTP function. Raises InvocationError when it raises, which the host answers with 500."""
-        value = (await _invoke(invocation)).return_value
+        value = (await self._invoke(invocation)).return_value
         answer = getattr(value, "http", None)
         if answer is None:  # the function returned a str
             return HttpAnswer(200, {"content-type": "text/plain; charset=utf-8"}, _bytes(value))
@@ -149,17 +156,59 @@ class Worker:
         """Invoke an HTTP function once: `http_invocation` and `send_http` in one."""
         return await self.send_http(self.http_invocation(name, method, url, headers, body, route_parameters))
 
+    async def _invoke(self, invocation: object) -> Any:
+        number = self._forwarding.arrive()
+        try:
+            response = await runtime.invocation_request(invocation)
+        finally:
+            self._forwarding.leave(number)
+        if response.result.status != _StatusResult.Success:
+            raise InvocationError(response.result.exception.stack_trace or response.result.exception.message)
+        return response
+
     async def invoke_timer(self, name: str) -> None:
         """Invoke a timer function as if its time had come. Raises InvocationError when it raises."""
         timer = {"Schedule": {"AdjustForDST": True}, "ScheduleStatus": None, "IsPastDue": False}
-        await _invoke(_invocation(self.function(name), _TypedData("json", json.dumps(timer))))
+        await self._invoke(_invocation(self.function(name), _TypedData("json", json.dumps(timer))))
 
 
-async def _invoke(invocation: object) -> Any:
-    response = await runtime.invocation_request(invocation)
-    if response.result.status != _StatusResult.Success:
-        raise InvocationError(response.result.exception.stack_trace or response.result.exception.message)
-    return response
+class _Forwarding:
+    """Which log lines reach their reader, as a filter of the root logger's handlers.
+
+    The worker: `proxy_worker/dispatcher.py` of azure-functions-python-worker, whose handler of invocation requests sets
+    the id that every line gets. The host: `GrpcWorkerChannel.Log` of azure-functions-host. The lines of this stand-in
+    and of its server are the host's own.
+    """
+
+    def __init__(self) -> None:
+        self._arrived = 0
+        self._executing: set[int] = set()
+        self._handlers: list[logging.Handler] = []
+
+    def begin(self) -> None:
+        """Drop lines from now on, in the handlers that the root logger has now."""
+        self._handlers = [*logging.getLogger().handlers]
+        for handler in self._handlers:
+            handler.addFilter(self)
+
+    def end(self) -> None:
+        """Let every line through again."""
+        for handler in self._handlers:
+            handler.removeFilter(self)
+
+    def arrive(self) -> int:
+        """An invocation arrives; returns its number."""
+        self._arrived += 1
+        self._executing.add(self._arrived)
+        return self._arrived
+
+    def leave(self, number: int) -> None:
+        """The invocation of that number has ended."""
+        self._executing.discard(number)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line arrives."""
+        return self._arrived in self._executing or record.name.partition(".")[0] in ("dev", "uvicorn")
 
 
 def _function(metadata: Any) -> Function:

@@ -18,8 +18,8 @@ var receivers = empty(alertEmail) ? [] : [
 var rules = [
   {
     name: 'invalid-row'
-    title: 'MTA-STS: a row needs mending'
-    text: 'A row of the table holds no policy, no request finds it, it vanished, or its revision could not be added. mta-sts audit says which.'
+    title: 'MTA-STS: a row has to be fixed'
+    text: 'A row of the table is not a policy, no request finds it, it vanished, or its revision could not be added. mta-sts audit says which.'
     severity: 2
     query: 'traces | where message startswith "audit domains=" and message matches regex "(invalid_row|unreachable_row|vanished_row|not_recorded)=[1-9]"'
     daily: false
@@ -35,9 +35,9 @@ var rules = [
   {
     name: 'storage-fails'
     title: 'MTA-STS: storage fails'
-    text: 'The app cannot read its tables: copies are served where they are held, 503 where not.'
+    text: 'The app cannot read its tables: it serves copies if it has them, otherwise 503.'
     severity: 1
-    query: 'traces | where message startswith "storage fails" or (message startswith "answer domain=" and (message contains "outcome=stale" or message contains "outcome=unavailable"))'
+    query: 'traces | where message startswith "storage fails" or message startswith "no look at the table" or (message startswith "answer domain=" and (message contains "outcome=stale" or message contains "outcome=unavailable"))'
     daily: false
   }
   {
@@ -51,7 +51,7 @@ var rules = [
   {
     name: 'mail-refused'
     title: 'MTA-STS: a sender refuses to deliver'
-    text: 'A TLS report tells of sessions that failed under a policy in enforce: mail of that sender does not arrive. mta-sts reports list says which and why. Anybody can post a report: mta-sts check shows whether it is true.'
+    text: 'A TLS report names sessions that failed under a policy in enforce: mail of that sender does not arrive. mta-sts reports list says which and why. Anybody can post a report: mta-sts check shows whether it is true.'
     severity: 1
     query: 'traces | where message startswith "mail is refused"'
     daily: false

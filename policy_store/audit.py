@@ -10,24 +10,23 @@ from collections.abc import Callable, Iterable, Iterator
 from math import inf
 from typing import Annotated, Literal, Protocol
 
-from azure.core.exceptions import AzureError
 from pydantic import BaseModel, ConfigDict, Field
 
 from policy_store.names import quoted
+from policy_store.recording import BY, NOTE
 from policy_store.tables.entry import Entry, walk
+from policy_store.tables.failures import reason
 from policy_store.tables.history import History
 from policy_store.tables.policies import PolicyTable
-from policy_store.tables.row import InvalidRow, Row
+from policy_store.tables.row import Row
 
 REMEMBERED = 20_000  # problems whose logging a worker remembers
 
-_NOTE = "changed by hand"
-_REASONS = 10  # of one row that are told
 _log = logging.getLogger(__name__)
 
 
 class AuditProblem(BaseModel):
-    """One thing that a person has to mend. As long as nobody does, every audit finds an equal one."""
+    """One thing that a person has to fix. As long as nobody does, every audit finds an equal one."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -35,7 +34,7 @@ class AuditProblem(BaseModel):
     code: Literal["invalid_row", "unreachable_row", "vanished_row", "not_recorded"] = Field(
         description="stays the same between versions"
     )
-    message: str = Field(description="what is wrong and how to mend it")
+    message: str = Field(description="what is wrong and how to fix it")
     version: str = Field(description="the ETag of the row; the key of the newest revision where the row is gone")
 
 
@@ -75,21 +74,21 @@ def audit(
     counts: Counter[str] = Counter()
     for entry in entries:
         counts["domains"] += 1
-        for problem in _problems(entry, policies):
+        for problem in _problems(entry):
             counts[problem.code] += 1
             tell(problem)
         if isinstance(entry.row, Row) and not entry.recorded:
             try:
-                history.record(entry.row, policies, by=by, note=_NOTE)
-            except AzureError as error:
+                history.record(entry.row, policies, by=by, note=NOTE)
+            except Exception as error:  # whatever it is, it is this domain's
                 counts["not_recorded"] += 1
-                message = f"its revision could not be added: {' '.join(error.message.split())[:200]}"
+                message = f"its revision could not be added: {reason(error)}"
                 tell(AuditProblem(domain=entry.domain, code="not_recorded", message=message, version=entry.row.etag))
             else:
                 counts["recorded"] += 1
         if time.monotonic() >= deadline:
             return AuditReport.model_validate({**counts, "next_after": entry.domain})
-    return AuditReport.model_validate(counts)
+    return AuditReport.model_validate(dict(counts))
 
 
 class Publishing(Protocol):
@@ -117,7 +116,7 @@ class Auditor:
     def run(self, seconds: float) -> AuditReport:
         """One audit that ends after about `seconds`. Raises an AzureError where the tables cannot be read."""
         deadline = time.monotonic() + seconds
-        report = audit(self._entries(), self._policies, self._history, by="audit", tell=self._tell, deadline=deadline)
+        report = audit(self._entries(), self._policies, self._history, by=BY, tell=self._tell, deadline=deadline)
         self._after = report.next_after
         _log.info("audit %s", " ".join(f"{name}={value}" for name, value in report if name != "next_after"))
         if report.next_after:
@@ -142,30 +141,8 @@ class Auditor:
             self._told.popitem(last=False)
 
 
-def _problems(entry: Entry, policies: PolicyTable) -> Iterator[AuditProblem]:
-    if isinstance(entry.row, InvalidRow):
-        yield _row_problem("invalid_row", "the row is invalid, its last good revision stays in force", entry.row)
-    for row in entry.unreachable:
-        yield _row_problem("unreachable_row", "no request finds the row", row)
-    if entry.vanished and _is_gone(entry.domain, policies):
-        yield AuditProblem(
-            domain=entry.domain,
-            code="vanished_row",
-            message="the row is gone, but senders may hold the policy: add it again, then retire it",
-            version=entry.revisions[-1].key,
-        )
-
-
-def _row_problem(code: Literal["invalid_row", "unreachable_row"], what: str, row: InvalidRow) -> AuditProblem:
-    reasons = [str(problem) for problem in row.problems[:_REASONS]]
-    if len(row.problems) > _REASONS:
-        reasons.append(f"and {len(row.problems) - _REASONS} more")
-    return AuditProblem(domain=row.domain, code=code, message=f"{what}: {'; '.join(reasons)}", version=row.etag)
-
-
-def _is_gone(domain: str, policies: PolicyTable) -> bool:
-    """Whether the row is really missing: it may have been added after the walk had passed its place."""
-    try:
-        return policies.get(domain) is None
-    except InvalidRow:
-        return False
+def _problems(entry: Entry) -> Iterator[AuditProblem]:
+    """What a person has to fix; a text that was changed by hand is recorded instead."""
+    for problem in entry.problems():
+        if problem.code != "unrecorded_edit":
+            yield AuditProblem(domain=entry.domain, code=problem.code, message=str(problem), version=problem.version)

@@ -24,13 +24,15 @@ REPORT_PATH = "/v1/tlsrpt"  # where the app takes TLS reports, at its own host n
 
 _LONGEST_NAME = 253
 _VERIFICATION = "asuid."  # https://learn.microsoft.com/azure/app-service/app-service-web-tutorial-custom-domain
-_LONGEST_STRING = 255  # octets of one string of a TXT record: RFC 1035 section 3.3
+_LONGEST_STRING = 255  # bytes of one string of a TXT record: RFC 1035 section 3.3
 _ID = re.compile(r"[A-Za-z0-9]{1,32}")
 _FIELD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}")
 _FIELD_VALUE = re.compile(r"[\x21-\x3a\x3c\x3e-\x7e]+")  # no '=', no ';', no white space
 _WHITE_SPACE = " \t"
 _URI = re.compile(r"[\x21-\x7e]+")
-_EXCHANGE_ONLINE = re.compile(r"[^.]+(\.mail\.protection\.outlook\.com|\.[a-z]-v1\.mx\.microsoft)")
+_EXCHANGE_ONLINE = re.compile(
+    r"[^.]+(\.mail\.protection\.(outlook\.com|office365\.us|partner\.outlook\.cn|outlook\.de)|\.[a-z]-v1\.mx\.microsoft)"
+)
 _PLAIN_IN_ANY_SHELL = re.compile(r"[A-Za-z0-9 =;:,.@/_+-]+")
 
 
@@ -171,8 +173,10 @@ def _check_report_address(uri: str) -> None:
 
 
 def propose_patterns(mx_hosts: Iterable[str]) -> tuple[str, ...]:
-    """The patterns for the MX hosts of a domain, each once: Exchange Online's `*.mail.protection.outlook.com`, or
-    `*.<letter>-v1.mx.microsoft` for its names with DNSSEC, and host names for the rest. Raises InvalidName.
+    """The patterns for the MX hosts of a domain, each once: Exchange Online's `*.mail.protection.outlook.com` and those
+    of its other clouds, `*.<letter>-v1.mx.microsoft` for its names with DNSSEC, and host names for the rest.
+
+    Raises InvalidName.
     """
     return tuple(dict.fromkeys(map(_propose, mx_hosts)))
 
@@ -199,7 +203,7 @@ class DnsRecord:
 
     @property
     def strings(self) -> list[str]:
-        """The value as a TXT record holds it: strings of at most 255 octets."""
+        """The value as a TXT record holds it: strings of at most 255 bytes."""
         return strings_of(self.value) if self.type == "TXT" else [self.value]
 
     @property
@@ -320,4 +324,4 @@ def records_to_delegate(
 def _check_length(name: str) -> None:
     """Raise InvalidName where DNS cannot hold it."""
     if len(name) > _LONGEST_NAME:
-        raise InvalidName(f"{quoted(name)} has {len(name)} octets: a name has at most {_LONGEST_NAME}")
+        raise InvalidName(f"{quoted(name)} has {len(name)} bytes: a name has at most {_LONGEST_NAME}")

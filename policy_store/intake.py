@@ -19,6 +19,7 @@ from azure.core.exceptions import AzureError
 
 from policy_store.names import quoted
 from policy_store.policy import Policy
+from policy_store.tables.failures import reason
 from policy_store.tables.policies import PolicyTable
 from policy_store.tables.reports import ReportRow, ReportTable
 from policy_store.tables.row import InvalidRow
@@ -33,7 +34,7 @@ ROWS_IN_ALL = 20_000
 
 # Policies come first: a thread that took a report in rests for a multiple of the processor time that it took, and hands
 # the interpreter over to the event loop more often than Python has it by itself (5 ms).
-_REST = 9
+_REST = 19
 _LONGEST_REST = 1.0  # seconds
 _SWITCH_SECONDS = 0.0005
 _RETRY_AFTER = 600  # seconds
@@ -179,7 +180,7 @@ class Intake:
                 return Answer(404, "it is about no domain that is served here")
             return self._store(rows, now.date())
         except AzureError as error:
-            _log.error("a report cannot be stored: %s", " ".join(str(error).split())[:300])
+            _log.error("a report cannot be stored: %s", reason(error))
             return Answer(503, "it could not be stored: send it again later")
         except Exception:
             _log.exception("a report cannot be taken in")

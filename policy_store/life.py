@@ -1,8 +1,8 @@
 """When a change of a policy is safe: testing to enforce, moving MX hosts, retiring a domain.
 
-Pure rules over a policy, its revisions (the oldest first) and a clock. A sending server may hold a text for its max_age
-after it fetched it, and it may have fetched it as long as any worker still served it: senders look for a new id when
-they like, and some never do. So a date here rests on what was served, not on the TXT record's TTL.
+Pure rules over a policy, its revisions (the oldest first) and a clock. A sending server may keep a text for its max_age
+after it fetched it, and it may have fetched it as long as any worker still served it. Senders look for a new id when
+they like, and some never do. So the dates here depend on what was served, not on the TTL of the TXT record.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,26 +22,26 @@ _SHORTEST_HOLD = {"enforce": timedelta(days=7), "testing": timedelta(days=1)}  #
 def served_everywhere(revision: Revision, fresh_seconds: float) -> datetime:
     """From when every worker serves the revision, so that DNS may show its id (RFC 8461 section 8.1).
 
-    A worker serves what it read for `fresh_seconds` (longer only while storage fails or is slow).
+    A worker serves what it read for `fresh_seconds` (longer only if storage fails or is slow).
     """
     return revision.since + timedelta(seconds=fresh_seconds) + _READ_TIME
 
 
 def cached_until(revisions: Sequence[Revision], fresh_seconds: float) -> datetime | None:
-    """Until when some sender may hold a text older than the newest revision; None where there is no older one.
+    """Until when some sender may keep a text older than the newest revision; None if there is no older one.
 
-    A text may be fetched until its successor is served everywhere and is then held for its own max_age (RFC 8461
-    sections 3.2 and 8.3); since an old text may have had the greatest max_age, every revision counts.
+    A text may be fetched until its successor is served everywhere, and then kept for its own max_age (RFC 8461 sections
+    3.2 and 8.3). Every revision counts, because any old text may have had the greatest max_age.
     """
     ends = (served_until + _hold(old) for old, served_until in _superseded(revisions, fresh_seconds))
     return max(ends, default=None)
 
 
 def in_testing_since(revisions: Sequence[Revision]) -> datetime | None:
-    """Since when the mode has been testing without a break; None where it is not testing now.
+    """Since when the mode has been testing without a break; None if it is not testing now.
 
-    Testing is for reading reports before anything is refused (RFC 8461 section 5). Changing patterns does not restart
-    it, because promote compares the patterns with DNS anyway.
+    Testing is the time to read reports before senders refuse anything (RFC 8461 section 5). Changing patterns does not
+    restart it, because promote compares the patterns with DNS anyway.
     """
     since = None
     for revision, policy in reversed(readable(revisions)):
@@ -52,11 +52,12 @@ def in_testing_since(revisions: Sequence[Revision]) -> datetime | None:
 
 
 def new_patterns(revisions: Sequence[Revision], fresh_seconds: float) -> dict[str, datetime]:
-    """The patterns of the newest revision that a sender may not know yet, each with the time from which all do.
+    """The patterns of the newest revision that some sender may not know yet, each with the time from which all senders
+    know it.
 
-    A sender that holds an older text knows nothing of a host that only a newer one allows: enforcing it refuses the
-    host, testing reports it (RFC 8461 section 5). Some senders look at no id and keep a text for 7 days whatever its
-    max_age, so that each older text counts for its max_age and at least for those.
+    A sender that keeps an older text does not know a host that only a newer one allows: it refuses the host under
+    enforce, and reports it under testing (RFC 8461 section 5). Some senders look at no id and keep a text for 7 days
+    whatever its max_age. So each older text counts for its max_age, and for 7 days at least.
     """
     known = readable(revisions)
     if not known:
@@ -76,22 +77,23 @@ def new_patterns(revisions: Sequence[Revision], fresh_seconds: float) -> dict[st
 def mx_usable_from(revisions: Sequence[Revision], fresh_seconds: float) -> datetime:
     """From when mail may be sent to every host that the newest revision allows: all senders know all its patterns.
 
-    `revisions` has at least one. For the rule see `new_patterns`; before the newest revision is served everywhere
-    nothing is usable (RFC 8461 section 8.1).
+    `revisions` has at least one. For the rule see `new_patterns`; nothing is usable before the newest revision is
+    served everywhere (RFC 8461 section 8.1).
     """
     served = served_everywhere(revisions[-1], fresh_seconds)
     return max([served, *new_patterns(revisions, fresh_seconds).values()])
 
 
 def retired(policy: Policy) -> Policy:
-    """The policy that takes `policy` back: mode none with the patterns kept, since two senders refuse none without, and
-    a day as max_age (RFC 8461 section 8.3).
+    """The policy that withdraws `policy`: mode none, a day as max_age, and the patterns kept, because two senders
+    refuse a policy of mode none without patterns (RFC 8461 section 8.3).
     """
     return Policy(mode="none", mx=policy.mx, max_age=RETIRED_MAX_AGE)
 
 
 def removal_date(revisions: Sequence[Revision], fresh_seconds: float) -> datetime | None:
-    """From when the TXT record and the row of a retired domain may go; None while its newest revision is not none.
+    """From when the TXT record and the row of a retired domain may be deleted; None if the mode of its newest revision
+    is not none.
 
     Every text that was served before must have expired (RFC 8461 section 8.3).
     """
@@ -109,12 +111,12 @@ def _superseded(revisions: Sequence[Revision], fresh_seconds: float) -> Iterator
 
 
 def _hold(policy: Policy) -> timedelta:
-    """How long a sender may hold the policy after it fetched it: max_age (RFC 8461 section 3.2), which Mimecast's
+    """How long a sender may keep the policy after it fetched it: max_age (RFC 8461 section 3.2), which Mimecast's
     library raises to a week in enforce and to a day in testing.
     """
     return max(timedelta(seconds=policy.max_age), _SHORTEST_HOLD.get(policy.mode, timedelta(0)))
 
 
 def _allows(policy: Policy, pattern: str) -> bool:
-    """Whether the policy allows every host that `pattern` stands for."""
+    """Whether the policy allows every host that `pattern` allows."""
     return pattern in policy.mx or policy.matches(pattern)

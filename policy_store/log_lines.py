@@ -17,6 +17,7 @@ _ANSWER = re.compile(
     r"answer domain=(?P<domain>[a-z0-9.-]{1,253}) outcome=(?P<outcome>[a-z-]{1,20}) status=(?P<status>[0-9]{3}) "
     r"version=(?P<version>[0-9]{14}Z|-) ms=(?P<ms>[0-9]{1,9}) "
     rf"host=(?P<host>{_TEXT}) agent=(?P<agent>{_TEXT})"
+    r"(?: \[(?P<time>[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z)\])?"  # of a line that was logged late
 )
 _REPORT = re.compile(
     r"report status=(?P<status>[0-9]{3}) domain=(?P<domain>[a-z0-9.-]{1,253}) reporter=(?P<reporter>[a-z0-9.-]{1,80}) "
@@ -126,7 +127,7 @@ def _answer(match: re.Match[str] | None, time: str) -> Answer | None:
     if match is None:
         return None
     return Answer(
-        time=_time(time),
+        time=_time(match["time"] or time),
         domain=match["domain"],
         outcome=match["outcome"],
         version=match["version"],

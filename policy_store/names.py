@@ -8,7 +8,7 @@ import re
 from functools import lru_cache
 
 _POLICY_HOST_PREFIX = "mta-sts."  # RFC 8461 section 3.3
-_LONGEST_NAME = 253  # octets without the trailing dot: RFC 1035 section 2.3.4
+_LONGEST_NAME = 253  # bytes without the trailing dot: RFC 1035 section 2.3.4
 _LONGEST_LABEL = 63
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
 _HOST_HEADER = re.compile(r"(?P<name>[^:]+)(?::[0-9]{0,5})?")  # host [":" port]: RFC 9110 section 7.2
@@ -28,7 +28,7 @@ def host_name(text: str) -> str:
     """The host name `text` in lower case.
 
     Strict, as a line of a policy must be (RFC 8461 section 3.2, `Domain` of RFC 5321 section 4.1.2): LDH labels of at
-    most 63 octets, 253 in all, no trailing dot, no U-label, no address. Raises InvalidName.
+    most 63 bytes, 253 in all, no trailing dot, no U-label, no address. Raises InvalidName.
     """
     if not text:
         raise InvalidName("a host name is missing")
@@ -39,13 +39,13 @@ def host_name(text: str) -> str:
     if name.endswith("."):
         raise InvalidName(f"{quoted(text)} ends with a dot: leave the dot out")
     if len(name) > _LONGEST_NAME:
-        raise InvalidName(f"{quoted(text)} has {len(name)} octets: a name has at most {_LONGEST_NAME}")
+        raise InvalidName(f"{quoted(text)} has {len(name)} bytes: a name has at most {_LONGEST_NAME}")
     labels = name.split(".")
     for label in labels:
         if not label:
             raise InvalidName(f"{quoted(text)} has an empty label: there is a dot too many")
         if len(label) > _LONGEST_LABEL:
-            raise InvalidName(f"{quoted(text)} has a label of {len(label)} octets: {_LONGEST_LABEL} are allowed")
+            raise InvalidName(f"{quoted(text)} has a label of {len(label)} bytes: {_LONGEST_LABEL} are allowed")
         if not _LABEL.fullmatch(label):
             raise InvalidName(
                 f"{quoted(text)} is not a host name: labels hold letters, digits and inner hyphens, divided by dots"

@@ -16,7 +16,7 @@ type Mode = Literal["enforce", "testing", "none"]
 
 MODES: tuple[Mode, ...] = ("enforce", "testing", "none")
 LONGEST_MAX_AGE = 31557600  # seconds, about a year: RFC 8461 section 3.2
-LARGEST_TEXT = 64 * 1024  # octets: RFC 8461 section 3.3 lets senders stop reading there
+LARGEST_TEXT = 64 * 1024  # bytes: RFC 8461 section 3.3 lets senders stop reading there
 
 _FIELD = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9_.-]{0,31}):(?P<value>.*)", re.DOTALL)
 _MAX_AGE = re.compile(r"[0-9]{1,10}")
@@ -89,10 +89,10 @@ class Policy(BaseModel):
         return cls.model_validate({"mode": reader.mode, "mx": reader.mx, "max_age": reader.max_age})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Problem:
     """One thing wrong with a policy text: the line (the first is 1, None for the text as a whole), a code that stays
-    the same between versions, and a sentence that says how to mend it.
+    the same between versions, and a sentence that says how to fix it.
     """
 
     line: int | None
@@ -108,7 +108,10 @@ class PolicySyntaxError(ValueError):
 
     def __init__(self, problems: list[Problem]) -> None:
         self.problems = tuple(sorted(problems, key=lambda problem: problem.line or 0))
-        super().__init__("; ".join(map(str, self.problems)))
+        super().__init__(self.problems)
+
+    def __str__(self) -> str:
+        return "; ".join(map(str, self.problems))
 
 
 def _decoded(text: str | bytes) -> str:
@@ -116,19 +119,26 @@ def _decoded(text: str | bytes) -> str:
     size = len(text) if isinstance(text, bytes) else len(text.encode("utf-8", "surrogatepass"))
     if size > LARGEST_TEXT:
         raise PolicySyntaxError(
-            [Problem(None, "too_large", f"the text has {size} octets: senders stop reading at {LARGEST_TEXT}")]
+            [Problem(None, "too_large", f"the text has {size} bytes: senders stop reading at {LARGEST_TEXT}")]
         )
     if isinstance(text, str):
         return text
-    if text.startswith((b"\xff\xfe", b"\xfe\xff")):
+    if text.startswith((b"\xff\xfe", b"\xfe\xff")) or _is_utf16(text):
         raise PolicySyntaxError([Problem(1, "utf16", "the text is UTF-16: save it as UTF-8 without a byte order mark")])
     try:
         return text.decode("utf-8")
     except UnicodeDecodeError as error:
         line = text.count(b"\n", 0, error.start) + 1
         raise PolicySyntaxError(
-            [Problem(line, "not_utf8", f"octet 0x{text[error.start]:02x} is not UTF-8: save the text as ASCII")]
+            [Problem(line, "not_utf8", f"byte 0x{text[error.start]:02x} is not UTF-8: save the text as ASCII")]
         ) from error
+
+
+def _is_utf16(text: bytes) -> bool:
+    """Whether the text is UTF-16 without a byte order mark: as for any text in ASCII, every other byte is 0."""
+    odd, even = text[1::2], text[::2]
+    zeros = max(odd.count(0), even.count(0))
+    return zeros > 1 and 2 * zeros > len(odd) and min(odd.count(0), even.count(0)) * 10 < zeros
 
 
 class _Reader:

@@ -19,6 +19,7 @@ from policy_store.tables.history import TABLE as HISTORY_TABLE
 from policy_store.tables.history import History
 from policy_store.tables.policies import TABLE as POLICY_TABLE
 from policy_store.tables.policies import PolicyTable
+from policy_store.tables.reports import TABLE as REPORT_TABLE
 from tests import environment
 
 _DATA = Path(__file__).parent / "data"
@@ -63,8 +64,10 @@ def azurite() -> Iterator[Azurite]:
 
 @pytest.fixture
 def tables(azurite: Azurite) -> Iterator[tuple[TableClient, TableClient]]:
-    """The tables of policies and of revisions, empty, as the SDK sees them."""
+    """The tables of policies and of revisions, empty, as the SDK sees them; there is none of reports."""
     with TableServiceClient.from_connection_string(azurite.connection_string) as service:
+        with suppress(ResourceNotFoundError):
+            service.delete_table(REPORT_TABLE)
         for name in (POLICY_TABLE, HISTORY_TABLE):
             with suppress(ResourceNotFoundError):
                 service.delete_table(name)

@@ -1,10 +1,17 @@
-"""The shell commands in a page of Markdown: for tests that hold each against the program's own parser."""
+"""The commands in a page of Markdown, for bash and for PowerShell: for tests that hold each against the program's own
+parser.
+"""
 
 import re
 import shlex
 from collections.abc import Iterator
 
-_BLOCK = re.compile(r"^ *```sh\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
+_BLOCK = re.compile(r"^ *```(?P<shell>sh|powershell)\n(?P<script>.*?)^ *```$", re.DOTALL | re.MULTILINE)
+_PAIR = re.compile(
+    r"^ *```sh\n(?P<sh>[^`]*)^ *```$\s*^PowerShell:$\s*^ *```powershell\n(?P<powershell>.*?)^ *```$",
+    re.DOTALL | re.MULTILINE,
+)
+_ASSIGNMENT = re.compile(r"^( *)\$(?:env:)?(\w+) *= *((?:.*\\\n)*.*)$", re.MULTILINE)
 _IN_QUOTES = re.compile(r"\\.|\$\(|.", re.DOTALL)
 _OUTSIDE = re.compile(r" *\\\n *|\\.|'[^']*'|(?<!\S)#[^\n]*|\$\(|[<>]&|&&|\|\||.", re.DOTALL)
 # What stands before a command's name: keywords, and settings for this command alone.
@@ -14,16 +21,32 @@ _SUBSTITUTION = re.compile(r"\$\((?:[^()]|\([^()]*\))*\)")
 
 
 def commands(program: str, text: str) -> Iterator[tuple[int, str]]:
-    """Every command of `program` in the `sh` blocks of `text`: the line that it begins on, the first being 1, and the
-    whole command as one line, without comments and with what it is piped into.
+    """Every command of `program` in the `sh` and `powershell` blocks of `text`: the line that it begins on, the first
+    being 1, and the whole command as one line, without comments and with what it is piped into.
 
     A command begins a line, or follows `&&`, `||`, `;`, `|`, a keyword or `$(`. There is no reading of here-documents.
     """
     for block in _BLOCK.finditer(text):
-        first = text.count("\n", 0, block.start(1)) + 1
-        for line, command in sorted(_pipelines(block[1]), key=lambda found: found[0]):
+        first = text.count("\n", 0, block.start("script")) + 1
+        script = block["script"] if block["shell"] == "sh" else _as_sh(block["script"])
+        for line, command in sorted(_pipelines(script), key=lambda found: found[0]):
             if command.split(maxsplit=1)[:1] == [program]:
                 yield first + line, command
+
+
+def pairs(text: str) -> Iterator[tuple[str, str]]:
+    """The blocks of `text` that say the same for both shells, each as the two scripts, for sh and for PowerShell: an
+    `sh` block, a line `PowerShell:`, and a `powershell` block.
+    """
+    for pair in _PAIR.finditer(text):
+        yield pair["sh"], pair["powershell"]
+
+
+def _as_sh(script: str) -> str:
+    """A script for PowerShell as one for sh, line by line: they differ in how a line goes on, how a variable is set and
+    how a file's lines become words.
+    """
+    return _ASSIGNMENT.sub(r"\1\2=$(\3)", script.replace("`\n", "\\\n").replace(" (Get-Content ", " $(Get-Content "))
 
 
 def words(command: str) -> list[str]:

@@ -11,9 +11,11 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
+from datetime import timedelta
 from math import inf
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from typing import Any
 
 import pytest
 from azure.core.exceptions import ResourceNotFoundError
@@ -22,12 +24,15 @@ from azure.data.tables import TableClient, TableServiceClient, UpdateMode
 from dev.azurite import Azurite
 from dev.worker import Worker
 from policy_store import audit as audit_module
+from policy_store import instance as instance_module
+from policy_store import looking as looking_module
 from policy_store.audit import Auditor, AuditProblem, AuditReport, audit
 from policy_store.policy import Policy
 from policy_store.tables.entry import walk
 from policy_store.tables.history import TABLE as HISTORY_TABLE
-from policy_store.tables.history import History, key_of
+from policy_store.tables.history import History, Revision, key_of
 from policy_store.tables.policies import TABLE, PolicyTable
+from policy_store.tables.row import Row
 from tests.loopback import LoopbackServer
 
 _ROOT = Path(__file__).parents[1]
@@ -107,7 +112,8 @@ class TestAudit:
     ) -> None:
         policies_client.create_entity(_cells(mx=" ".join(f"mx_{number}" for number in range(1000))))
         run()
-        assert told[0].message.endswith("; and 990 more")
+        assert "; and 990 more: " in told[0].message
+        assert len(told[0].message) < 5000
 
     def test_rows_that_no_request_finds_are_told(self, run: Run, policies_client: TableClient, told: Told) -> None:
         """A key in upper case and another RowKey, beside a good row of the same domain or without one."""
@@ -150,16 +156,55 @@ class TestAudit:
         assert report == AuditReport(domains=2, invalid_row=1)
         assert problems.codes == [("a.example", "invalid_row")]
 
-    def test_a_revision_that_storage_refuses_does_not_stop_the_audit(
+    def test_a_text_that_no_cell_can_keep_is_an_invalid_row(
         self, run: Run, history: History, policies_client: TableClient, told: Told
     ) -> None:
         """The text of many short patterns is longer than the cell that holds them, and a cell has its limit."""
-        policies_client.create_entity(_cells("a.example", mx=" ".join(f"x{number}.y" for number in range(4000))))
+        policies_client.create_entity(_cells("a.example", mx=" ".join(f"x{number}.example" for number in range(2000))))
         policies_client.create_entity(_cells("b.example"))
         report = run()
+        assert report == AuditReport(domains=2, recorded=1, invalid_row=1)
+        assert "32768 can be kept" in told[0].message
+        assert history.revisions("b.example") != []
+
+    @pytest.mark.parametrize("error", [OverflowError("date value out of range"), RuntimeError("a bug")])
+    def test_any_exception_of_one_domain_is_that_domains_problem(
+        self,
+        policies: PolicyTable,
+        history: History,
+        policies_client: TableClient,
+        history_client: TableClient,
+        told: Told,
+        error: Exception,
+    ) -> None:
+        class Fails(History):
+            def record(self, row: Row, *args: Any, **kwargs: Any) -> Revision:
+                if row.domain == "a.example":
+                    raise error
+                return history.record(row, *args, **kwargs)
+
+        for domain in ("a.example", "b.example"):
+            policies_client.create_entity(_cells(domain))
+        report = audit(walk(policies, history), policies, Fails(history_client), by="audit", tell=told.append)
         assert report == AuditReport(domains=2, recorded=1, not_recorded=1)
         assert told.codes == [("a.example", "not_recorded")]
-        assert history.revisions("b.example") != []
+
+    def test_a_revision_of_the_far_future_is_left_out(
+        self, run: Run, history: History, history_client: TableClient, policies_client: TableClient, told: Told
+    ) -> None:
+        far = {"PartitionKey": "a.example", "RowKey": "99991231235959Z", "id": "1", "text": _policy().text}
+        history_client.create_entity(far)
+        for domain in ("a.example", "b.example"):
+            policies_client.create_entity(_cells(domain))
+        assert run() == AuditReport(domains=2, recorded=2)
+        assert [len(history.revisions(domain)) for domain in ("a.example", "b.example")] == [1, 1]
+
+    def test_a_row_with_an_empty_partition_key_is_told(
+        self, run: Run, policies_client: TableClient, told: Told
+    ) -> None:
+        policies_client.create_entity(_cells(""))
+        assert run() == AuditReport(domains=1, unreachable_row=1)
+        assert told.codes == [("", "unreachable_row")]
 
     def test_it_stops_at_its_deadline_and_goes_on_from_there(
         self, policies: PolicyTable, history: History, policies_client: TableClient, told: Told
@@ -381,10 +426,12 @@ class TestTimer:
             asyncio.run(audits())
             (revision,) = History(revisions).revisions("contoso.com")
         assert (revision.text, revision.by) == (_policy().text, "audit")
-        assert sum("fabrikam.com" in line for line in caplog.messages) == 1
+        told = [line for name, _, line in caplog.record_tuples if name == "policy_store.audit"]
+        assert sum("fabrikam.com" in line for line in told) == 1
 
-    def test_it_goes_on_where_it_stopped(self, store: Azurite) -> None:
-        """Here after no time at all: each audit sees to one domain."""
+    def test_it_goes_on_where_it_stopped(self, store: Azurite, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Here after no time at all: each audit sees to one domain. The rows are older than the worker by an hour."""
+        monkeypatch.setattr(looking_module, "OVERLAP", timedelta(hours=-1))
         with _client(store) as rows, _client(store, HISTORY_TABLE) as revisions:
             for domain in ("a.example", "b.example"):
                 rows.create_entity(_cells(domain))
@@ -392,7 +439,7 @@ class TestTimer:
             async def audits() -> list[int]:
                 recorded = []
                 async with Worker(_ROOT) as worker:
-                    sys.modules["function_app"]._AUDIT_SECONDS = 0  # type: ignore[attr-defined] # a module's own name
+                    monkeypatch.setattr(instance_module, "AUDIT_SECONDS", 0)
                     for _ in range(2):
                         await worker.invoke_timer("audit")
                         recorded.append(sum(1 for _ in revisions.list_entities()))

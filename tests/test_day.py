@@ -3,21 +3,26 @@
 import csv
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from azure.data.tables import TableClient
 from typer.testing import Result
 
 from policy_store.cli import session
 from policy_store.policy import Policy
+from policy_store.sender.facts import Facts, Fetched, PolicyHost
+from policy_store.sender.lookup import Lookup
 from policy_store.tables.store import Store
 from tests.cli.conftest import Run, run, store
 from tests.end_to_end.senders.names import DnsServer
+from tests.loopback import LoopbackServer
+from tests.policy_host import http_answer, policy_hosts
 
 __all__ = ["run", "store"]  # fixtures of the command's own tests
 
@@ -33,13 +38,15 @@ _READY = [domain for domain in _DOMAINS[5:20] if domain not in (_ELSEWHERE, _FOR
 
 @dataclass
 class Day:
-    """The command, the store behind it, and the DNS that the administrator looks after."""
+    """The command, the store behind it, the DNS that the administrator looks after, and what the policy hosts serve."""
 
     run_command: Run
     store: Store
     rows: TableClient
     monkeypatch: pytest.MonkeyPatch
     resolver: str
+    https: tuple[str, ...]
+    texts: dict[str, bytes]
     zone: dict[str, dict[str, list[str]]] = field(default_factory=dict)
 
     def run(self, *words: str, code: int = 0) -> Result:
@@ -66,9 +73,26 @@ class Day:
             if record["name"] == f"_mta-sts.{record['domain']}":
                 self.zone[record["name"]] = {record["type"]: [record["value"]]}
 
+    def serve(self) -> None:
+        """Let the policy hosts serve what is in force, as the app does a minute after a change."""
+        for domain in _DOMAINS:
+            if revisions := self.store.history.revisions(domain):
+                self.texts[f"mta-sts.{domain}"] = http_answer(revisions[-1].text.encode())
+
+    def facts(self, found: Callable[[Lookup, str], Facts]) -> Callable[[Lookup, str], Facts]:
+        """What `promote` finds, which asks no private address: the policy hosts serve their texts."""
+
+        def facts(lookup: Lookup, domain: str) -> Facts:
+            text = self.store.history.revisions(domain)[-1].text.encode()
+            return replace(found(lookup, domain), policy_host=PolicyHost((("192.0.2.2", Fetched(text)),)))
+
+        return facts
+
     def wrong_in_dns(self) -> dict[str, str]:
         """The domains that `dns check` does not find right, with its word for each."""
-        checks = json.loads(self.run_command("dns", "check", "--all", "--json", "--resolver", self.resolver).stdout)
+        self.serve()
+        words = ("dns", "check", "--all", "--json", "--resolver", self.resolver, *self.https)
+        checks = json.loads(self.run_command(*words).stdout)
         assert len(checks) == len(_DOMAINS)
         return {check["domain"]: check["status"] for check in checks if check["status"] != "right"}
 
@@ -84,13 +108,27 @@ class Day:
 
 @pytest.fixture
 def day(
-    run: Run, store: Store, tables: tuple[TableClient, TableClient], monkeypatch: pytest.MonkeyPatch
+    run: Run,
+    store: Store,
+    tables: tuple[TableClient, TableClient],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> Iterator[Day]:
     zone: dict[str, dict[str, list[str]]] = {}
-    with DnsServer(zone) as server:
-        today = Day(run, store, tables[0], monkeypatch, f"127.0.0.1:{server.port}", zone)
+    ca = trustme.CA()
+    ca.cert_pem.write_to_path(tmp_path / "ca.pem")
+    texts: dict[str, bytes] = {}
+    names = [f"mta-sts.{domain}" for domain in _DOMAINS]
+    with DnsServer(zone) as server, LoopbackServer(policy_hosts(texts, ca, names)) as hosts:
+        https = ("--https-port", str(hosts.port), "--ca-file", str(tmp_path / "ca.pem"), "--allow-private")
+        today = Day(run, store, tables[0], monkeypatch, f"127.0.0.1:{server.port}", https, texts, zone)
         for label, domain, provider in _customers():
-            zone[domain] = {"MX": [mx.format(label=label, domain=domain) for mx in provider["mx"]]}
+            records = [mx.format(label=label, domain=domain) for mx in provider["mx"]]
+            zone[domain] = {"MX": records}
+            for mx in records:
+                zone[mx.split()[1].lower().removesuffix(".")] = {"A": ["192.0.2.1"]}  # which is not asked
+            zone[f"mta-sts.{domain}"] = {"A": ["127.0.0.1"]}
+        monkeypatch.setattr(Lookup, "facts", today.facts(Lookup.facts))
         yield today
 
 
@@ -166,7 +204,7 @@ def _catch_up_with_dns(day: Day) -> None:
     (text,) = day.zone[f"_mta-sts.{_MOVED}"]["TXT"]
     day.zone[f"_mta-sts.{_MOVED}"]["TXT"] = [text, "v=STSv1; id=1;"]
     assert day.wrong_in_dns() == {_EDITED: "older revision", _FORGOTTEN: "missing", _MOVED: "two records"}
-    said = day.ask("dns", "check", _EDITED, code=1).stdout
+    said = day.ask("dns", "check", _EDITED, *day.https, code=1).stdout
     newest = day.store.history.revisions(_EDITED)[-1].id
     assert newest in "".join(said.split())
     day.publish(_EDITED, _FORGOTTEN, _MOVED)
@@ -184,8 +222,8 @@ def _promote(day: Day) -> None:
     day.wait(days=14, minutes=1)
     day.zone[_ELSEWHERE] = {"MX": ["10 mx.elsewhere.example."]}
     del day.zone[f"_mta-sts.{_FORGOTTEN}"]
-    said = day.ask("promote", *_DOMAINS[5:20], "--note", "the reports are clean", code=1)
-    assert said.stdout.endswith("13 changed, 0 unchanged, 2 refused\n"), said.stderr
+    said = day.ask("promote", *_DOMAINS[5:20], "--note", "the reports are clean", "--yes", code=1)
+    assert said.stdout.endswith("13 promoted, 0 unchanged, 2 refused\n"), said.stderr
     assert f"{_ELSEWHERE} was not promoted: no pattern matches the MX host mx.elsewhere.example" in said.stderr
     assert f"{_FORGOTTEN} was not promoted: the TXT record does not show the current id" in said.stderr
     enforced = [policy["domain"] for policy in day.json("list", "--where", "mode = enforce")]
@@ -211,16 +249,17 @@ def _move(day: Day) -> None:
     drop = ("edit", _MOVED, "--drop-mx", ",".join(old))
     said = day.ask(*drop, code=1).stderr
     assert "DNS still lists" in said
-    assert "senders may hold an older text until" in said
+    assert "senders may keep an older policy until" in said
     day.wait(days=14, minutes=2)
     said = day.ask(*drop, code=1).stderr
     assert "DNS still lists" in said
-    assert "senders may hold an older text until" not in said
+    assert "senders may keep an older policy until" not in said
     day.zone[_MOVED] = {"MX": [f"10 {new[0]}."]}
     day.ask(*drop)
     assert day.policy(_MOVED) == Policy(mode="enforce", mx=new, max_age=1209600)
     day.publish(_MOVED)
-    day.ask("dns", "check", _MOVED)
+    day.serve()
+    day.ask("dns", "check", _MOVED, *day.https)
 
 
 def _retire_and_remove(day: Day) -> None:
@@ -231,7 +270,7 @@ def _retire_and_remove(day: Day) -> None:
     assert date
     assert date[1] == _shown(day.since(_MOVED) + _SERVED + _WEEKS)
     day.publish(_MOVED)
-    assert f"may hold an older text until {date[1]}" in day.run("remove", _MOVED, code=1).stderr
+    assert f"may keep an older policy until {date[1]}" in day.run("remove", _MOVED, code=1).stderr
     day.wait(days=14)
     day.run("remove", _MOVED, code=1)
     day.wait(days=14, minutes=2)

@@ -20,7 +20,7 @@ from policy_store.policy import Policy
 from policy_store.tables.store import Store
 from tests.checkout import tracked
 from tests.cli.conftest import Run, run, store
-from tests.doc_lines import commands, words
+from tests.doc_lines import commands, pairs, words
 
 __all__ = ["run", "store"]  # fixtures of the command's own tests
 
@@ -96,6 +96,20 @@ def test_func_publishes_what_was_just_built_and_never_the_checkout() -> None:
         assert set(before) <= {"make package", "python -m dev.package"}, page
 
 
+@pytest.mark.parametrize("page", [page for page, text in _PAGES.items() if any(pairs(text))])
+def test_a_page_for_both_shells_gives_the_same_commands_for_both(page: str) -> None:
+    for pair in pairs(_PAGES[page]):
+        sh, powershell = (
+            [
+                words(command)
+                for program in ("az", "func", "mta-sts", "python")
+                for _, command in commands(program, block)
+            ]
+            for block in (f"```sh\n{pair[0]}```", f"```powershell\n{pair[1]}```")
+        )
+        assert powershell == sh
+
+
 @pytest.mark.parametrize(("page", "target"), list(dict.fromkeys(_links())))
 def test_each_link_leads_somewhere(page: str, target: str) -> None:
     file, _, anchor = target.partition("#")
@@ -105,9 +119,11 @@ def test_each_link_leads_somewhere(page: str, target: str) -> None:
         assert anchor in _anchors(path.read_text(encoding="utf-8"))
 
 
-def test_the_readme_names_each_page() -> None:
-    linked = {target for page, target in _links() if page == "README.md"}
-    assert set(_PAGES) - {"README.md"} <= linked
+@pytest.mark.parametrize("index", ["README.md", "docs/README.md"])
+def test_both_indexes_name_each_page(index: str) -> None:
+    folder = Path(index).parent
+    linked = {(folder / target.partition("#")[0]).as_posix() for page, target in _links() if page == index}
+    assert set(_PAGES) - {"README.md", index} <= {name.removeprefix("docs/../") for name in linked}
 
 
 class TestReader:
@@ -124,6 +140,22 @@ class TestReader:
             (5, "az d"),
         ]
         assert list(commands("mta-sts", text)) == [(5, "mta-sts e"), (6, "mta-sts edit $D")]
+
+    def test_it_finds_those_for_powershell_too(self) -> None:
+        text = (
+            "```powershell\n$GROUP = 'a'; $N = 1\n$ID = az group show `\n  --name $GROUP   # az not this\n"
+            "$env:STORE = $ID\naz c --ids $(az d --query 'e | f') | Out-File g\nmta-sts bind (Get-Content h.txt)\n```\n"
+        )
+        assert list(commands("az", text)) == [
+            (3, "az group show --name $GROUP"),
+            (6, "az d --query 'e | f'"),
+            (6, "az c --ids $(az d --query 'e | f') | Out-File g"),
+        ]
+        assert [words(command) for _, command in commands("mta-sts", text)] == [["mta-sts", "bind", "SUBSTITUTED"]]
+
+    def test_blocks_for_both_shells_are_told_by_the_word_between_them(self) -> None:
+        text = "```sh\nz\n```\n\n```sh\na\n```\n\nPowerShell:\n\n```powershell\nb\n```\n\n```sh\nc\n```\n"
+        assert list(pairs(text)) == [("a\n", "b\n")]
 
     def test_the_words_are_those_that_the_program_gets(self) -> None:
         line = "az b --scope \"$(az c --query 'd(e)')\" --tags 'f | g' $H | jq . > i"

@@ -3,10 +3,17 @@
 import ast
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+
+import pytest
 
 from dev import package
 from policy_store.audit import AuditProblem
+from policy_store.policy import Policy
+from policy_store.tables.entry import Entry
+from policy_store.tables.history import Revision, key_of
+from policy_store.tables.row import ColumnProblem, InvalidRow
 
 _ROOT = Path(__file__).parents[1]
 _PAGE = (_ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
@@ -25,20 +32,6 @@ def _logged(tree: ast.AST) -> Iterator[str]:
                 raise AssertionError(f"line {node.lineno}: the text of a log line is to be a constant")
 
 
-def _problems(tree: ast.AST) -> Iterator[str]:
-    """The messages of the audit, whose log line is nothing but a domain and one of these."""
-    for node in ast.walk(tree):
-        match node:
-            case ast.Call(func=ast.Name(id="_row_problem"), args=[_, ast.Constant(value=str(text)), _]):
-                yield text
-            case ast.Assign(
-                targets=[ast.Name(id="message")], value=ast.JoinedStr(values=[ast.Constant(value=text), *_])
-            ):
-                yield str(text)
-            case ast.keyword(arg="message", value=ast.Constant(value=str(text))):
-                yield text
-
-
 def _constant_parts(format_: str) -> list[str]:
     return [part for part in re.split(r"%\w", format_) if re.search(r"[a-z]{2}", part)]
 
@@ -53,11 +46,31 @@ def test_every_error_and_warning_of_the_app_is_on_the_page() -> None:
         assert any(all(part in row for part in parts) for row in rows), line
 
 
-def test_every_problem_that_the_audit_logs_is_on_the_page() -> None:
-    tree = ast.parse((_ROOT / "policy_store" / "audit.py").read_text(encoding="utf-8"))
-    found = set(_problems(tree))
+_THEN = datetime(2026, 1, 1, tzinfo=UTC)
+_INVALID = InvalidRow(
+    "a.example", "policy", "etag", _THEN, (ColumnProblem("mode", "'on'", "it must be so", "mode_value"),)
+)
+_UNREACHABLE = InvalidRow(
+    "a.example", "Policy", "etag", _THEN, (ColumnProblem("RowKey", "'Policy'", "it must be 'policy'", "row_key"),)
+)
+_REVISION = Revision("a.example", key_of(_THEN), "1", Policy(mode="enforce", mx=("mx.a.example",), max_age=86400).text)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        Entry("a.example", _INVALID),
+        Entry("a.example", _INVALID, (), (_REVISION,)),
+        Entry("a.example", None, (_UNREACHABLE,)),
+        Entry("a.example", None, (), (_REVISION,)),
+    ],
+    ids=["never valid", "invalid", "unreachable", "vanished"],
+)
+def test_every_problem_that_the_audit_logs_is_on_the_page(entry: Entry) -> None:
+    (problem,) = entry.problems()
+    assert f"| `DOMAIN: {problem.message.partition(': ')[0]}: " in _PAGE
+
+
+def test_every_problem_that_the_audit_counts_is_on_the_page() -> None:
     codes = AuditProblem.model_json_schema()["properties"]["code"]["enum"]
-    assert len(found) == len(codes)
-    for text in found:
-        assert f"| `DOMAIN: {text}" in _PAGE, text
     assert {code for code in codes if f"{code}=" in _PAGE} == set(codes)

@@ -67,7 +67,8 @@ def _in_a_new_process(program: str, **environment: str) -> list[str]:
 def test_reports_are_taken_only_where_the_setting_says_so(value: str, there: bool) -> None:
     program = (
         "import function_app as f\n"
-        "print(*(x.get_function_name() for x in f.app.get_functions()), f.Settings.read().tlsrpt)"
+        "from policy_store.settings import Settings\n"
+        "print(*(x.get_function_name() for x in f.app.get_functions()), Settings.read().tlsrpt)"
     )
     names = _in_a_new_process(program, POLICY_TLSRPT=value, POLICY_STORE="UseDevelopmentStorage=true")
     assert ("tlsrpt" in names, names[-1]) == (there, str(there))

@@ -27,6 +27,7 @@ _SAMPLE_SETTINGS = "local.settings.sample.json"
 _AZURITE = "UseDevelopmentStorage=true"  # in the README, since `make run` has Azurite on its usual port
 _ANY_ID = "20261124193000Z"
 _COPY = ("cp", _SAMPLE_SETTINGS, "local.settings.json")
+_FOR_AZ = ("export", f"AZURE_STORAGE_CONNECTION_STRING={Azurite(10002).connection_string}")  # az knows no short form
 _HAND_EDIT = ("az", "storage", "entity", "merge", "--table-name", "policies", "--entity")
 
 # What the administrator's DNS holds at the start of the day: mail comes in, and no record for MTA-STS is there yet.
@@ -103,6 +104,8 @@ def test_every_command_of_the_day_runs_in_order_with_the_exit_code_that_the_text
             words = tuple(shlex.split(line.replace(_AZURITE, azurite.connection_string), comments=True))
             if words == _COPY:
                 shutil.copy(*words[1:])
+            elif words == _FOR_AZ:
+                pass  # so that the next line, which az runs, finds the tables of `make run`
             elif words[: len(_HAND_EDIT)] == _HAND_EDIT:
                 cells = dict(word.split("=", 1) for word in words[len(_HAND_EDIT) :])
                 tables[0].update_entity(cells, mode=UpdateMode.MERGE)
@@ -133,3 +136,20 @@ def test_every_command_and_option_that_the_readme_names_exists() -> None:
             known = options[_command(line.split()[1:], options)] if name and line != "mta-sts dns" else every
             given = {word.partition("=")[0] for word in shlex.split(line, comments=True) if re.match("--?[a-z]", word)}
             assert given <= known, line
+
+
+def _in_powershell(line: str) -> str:
+    """A line of this page as PowerShell takes it."""
+    if line.startswith("export "):
+        name, _, value = line.removeprefix("export ").partition("=")
+        return f"$env:{name} = {value}"
+    line = re.sub(r"^make package$", "python -m dev.package", line)
+    line = re.sub(r"^make ", "python -m dev ", line)
+    line = re.sub(r"^cp ", "Copy-Item ", line)
+    return re.sub(r"(\w+=\$\([^)]*\))", r'"\1"', line)
+
+
+def test_the_page_for_windows_has_every_line_in_powershell() -> None:
+    page = (_ROOT / "docs" / "windows.md").read_text(encoding="utf-8").partition("\n## The lines of README\n")[2]
+    shown = "".join(_blocks(page, "powershell")).splitlines()
+    assert shown == [_in_powershell(line) for block in _blocks(_README, "sh") for line in block.splitlines()]

@@ -62,6 +62,23 @@ class TestRead:
         """The environment holds much else."""
         assert Settings.read({"POLICY_STORE": _CONNECTION, "PATH": "/bin"}).connection_string == _CONNECTION
 
+    def test_names_count_in_any_letter_case(self) -> None:
+        """Windows keeps the names of its environment in capitals."""
+        environment = {"POLICY_STORE__TABLESERVICEURI": _URI, "POLICY_STORE__CLIENTID": "an-id"}
+        settings = Settings.read(environment)
+        assert (settings.table_service_uri, settings.client_id) == (_URI, "an-id")
+
+    def test_white_space_around_a_value_does_not_count(self) -> None:
+        """It comes with copying."""
+        assert Settings.read({"POLICY_STORE__tableServiceUri": f" {_URI} \n"}).table_service_uri == _URI
+
+    @pytest.mark.parametrize(
+        "uri", ["https://127.0.0.1:10002/devstoreaccount1", "https://azurite:10002/devstoreaccount1"]
+    )
+    def test_a_stand_in_has_its_account_in_the_path(self, uri: str) -> None:
+        """Azurite has no names of its own for accounts."""
+        assert Settings.read({"POLICY_STORE__tableServiceUri": uri}).table_service_uri == uri
+
     def test_reads_the_process_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Without an argument the process's own environment counts, as it is at the call."""
         monkeypatch.setenv("POLICY_STORE", _CONNECTION)
@@ -98,6 +115,36 @@ class TestRead:
                 )
             ),
             ({"POLICY_STORE__tableServiceUri": f"https://[{_SECRET}"}, "POLICY_STORE__tableServiceUri: "),
+            *(
+                ({"POLICY_STORE__tableServiceUri": uri}, f"POLICY_STORE__tableServiceUri: {sentence}")
+                for uri, sentence in (
+                    ("https://contoso.blob.core.windows.net", "it is the address of another service (blob)"),
+                    ("https://contoso.documents.azure.com", "it is the address of another service (documents)"),
+                    (f"{_URI}/policies", "it has a path"),
+                    (f"https://user:{_SECRET}@contoso.table.core.windows.net", "it must be the address of a "),
+                    (f"{_URI}\u200b", "it holds the character U+200B"),
+                    (f"\ufeff{_URI}", "it holds the character U+FEFF"),
+                    (
+                        "@Microsoft.KeyVault(SecretUri=https://v.vault.azure.net/secrets/s)",
+                        "the reference to Key Vault",
+                    ),
+                )
+            ),
+            *(
+                ({"POLICY_STORE": text}, f"POLICY_STORE: {sentence}")
+                for text, sentence in (
+                    (
+                        f"TableEndpoint={_URI};SharedAccessSignature=sv=1&sig={_SECRET}",
+                        "it holds a shared access signa",
+                    ),
+                    (f"AccountName=a;sharedaccesssignature={_SECRET}", "it holds a shared access signature"),
+                    (f"{_CONNECTION}TableEndpoint={_URI}/policies", "TableEndpoint: it has a path"),
+                    (f"{_CONNECTION}TableEndpoint=https://a.blob.core.windows.net", "TableEndpoint: it is the address"),
+                    (f"{_CONNECTION}\u200b", "it holds the character U+200B"),
+                    ("@Microsoft.KeyVault(VaultName=v;SecretName=s)", "the reference to Key Vault was not resolved"),
+                )
+            ),
+            ({"POLICY_STORE": _CONNECTION, "POLICY_HOST_HEADER": "X-Host\u200b"}, "POLICY_HOST_HEADER: it holds the"),
             *(
                 ({"POLICY_STORE": _CONNECTION, "POLICY_FRESH_SECONDS": seconds}, "POLICY_FRESH_SECONDS: ")
                 for seconds in ("a minute", "60s", "-1", "86401", "nan", "inf", "1,5")

@@ -20,17 +20,17 @@ from policy_store.sender.dns import LookupFailed, Resolver
 type Plan = Literal["dedicated", "flex"]
 
 _MOST_HOSTS = 500  # custom host names of one app
-_LONGEST_HOST = 64  # octets of a host name that a free certificate is issued for
+_LONGEST_HOST = 64  # characters of a host name that a free certificate is issued for
 _ISSUER = "digicert.com"  # of the free certificates
 _PLAIN = re.compile(r"[A-Za-z0-9_./:=-]+")
 _THUMBPRINT = "<thumbprint>"
 
 VERIFICATION_ID = "^[A-Za-z0-9]+$"
-"""What proves a host name to App Service: it is printed into a script, so nothing else is let in."""
+"""What proves a host name to App Service: it is printed into a script, so nothing else is allowed."""
 
 
 class _Answer(BaseModel):
-    """An object that the Azure CLI prints; for some plans it has what counts one level deeper, as the REST API does."""
+    """An object that the Azure CLI prints. For some plans the fields are one level deeper, as in the REST API."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -77,7 +77,9 @@ class App:
 
     @classmethod
     def read(cls, name: str, group: str, answer: object) -> Self:
-        """The app by what `az functionapp show` answers, without certificates. Raises ValueError for another answer."""
+        """The app from the answer of `az functionapp show`, without certificates. Raises ValueError for another
+        answer.
+        """
         found = _read(_Site, answer)
         host = host_name(found.host)
         own = f".{host.partition('.')[2]}"  # ends the default name, and that of the deployment site beside it
@@ -87,17 +89,17 @@ class App:
         return cls(name, group, host, found.verification_id, plan, bound)
 
     def with_certificates(self, answer: object) -> Self:
-        """The app with what `az functionapp config ssl list` answers. Raises ValueError for another answer."""
+        """The app with the answer of `az functionapp config ssl list`. Raises ValueError for another answer."""
         listed = tuple(_read(_Certificate, one) for one in answer) if isinstance(answer, list) else ()
         return replace(self, certificates=listed)
 
     @property
     def room(self) -> int:
-        """How many host names it can still take."""
+        """How many more host names it can take."""
         return _MOST_HOSTS - len(self.bound)
 
     def free_certificate(self, host: str) -> str | None:
-        """The thumbprint of the free certificate that was issued for `host`, and so for no other."""
+        """The thumbprint of the free certificate that was issued for `host`, and for no other."""
         named = (one for one in self.certificates if host in (one.name.lower(), (one.canonical_name or "").lower()))
         alone = (one for one in named if all(name.lower() == host for name in one.host_names or ()))
         return next((one.thumbprint for one in alone if one.thumbprint), None)
@@ -107,7 +109,7 @@ class App:
         return ("functionapp", "config", group, verb, "-g", self.group, "-n", self.name, *words)
 
     def certificate_command(self, verb: str, *words: str) -> tuple[str, ...]:
-        """The same for `ssl list`, `show` and `delete`, which name the app on Flex Consumption and nowhere else."""
+        """The same for `ssl list`, `show` and `delete`, which name the app on Flex Consumption only."""
         app = ("-n", self.name) if self.plan == "flex" else ()
         return ("functionapp", "config", "ssl", verb, "-g", self.group, *app, *words)
 
@@ -122,8 +124,8 @@ def _read[T: BaseModel](model: type[T], answer: object) -> T:
 
 @dataclass(frozen=True, slots=True)
 class HostDns:
-    """What DNS says of a policy host; in `error` why it cannot be looked up, in `no_issuers` why the CAA records
-    cannot, which count for a free certificate only.
+    """What DNS says about a policy host. `error` says why it cannot be looked up, `no_issuers` why the CAA records
+    cannot; those matter for a free certificate only.
     """
 
     cname: str | None = None
@@ -136,7 +138,7 @@ class HostDns:
 
 
 async def look_up(resolver: Resolver, domain: str) -> HostDns:
-    """What DNS says of the policy host of `domain` now."""
+    """What DNS says about the policy host of `domain` now."""
     host = policy_host(domain)
     try:
         cname, addresses, proofs, texts = await asyncio.gather(
@@ -156,8 +158,8 @@ async def look_up(resolver: Resolver, domain: str) -> HostDns:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A command of the Azure CLI in words, and the records that must be in DNS before it. Where it needs a certificate
-    that is not issued before, the words have `_THUMBPRINT` for it, and `certificate` is the command that prints it.
+    """A command of the Azure CLI in words, and the records that must be in DNS before it. If it needs a certificate
+    that is not issued yet, the words have `_THUMBPRINT` in its place, and `certificate` is the command that prints it.
     """
 
     words: tuple[str, ...]
@@ -165,7 +167,7 @@ class Step:
     before: tuple[DnsRecord, ...] = ()
 
     def text(self) -> str:
-        """The command for a shell: bash and PowerShell alike put in what `$(...)` prints."""
+        """The command for a shell: bash and PowerShell both insert what `$(...)` prints."""
         if not self.certificate:
             return _text(self.words)
         printed = f'"$({_text((*self.certificate, "-o", "tsv"))})"'
@@ -204,11 +206,11 @@ class Todo:
 
 
 def binding(domain: str, app: App, dns: HostDns, *, thumbprint: str = "", zone: str = "", room: int) -> Todo:
-    """What binds the policy host of `domain` to the app, with the certificate of `thumbprint`, else with the one that
-    it has, else with a free one.
+    """What binds the policy host of `domain` to the app: with the certificate of `thumbprint`, otherwise with the one
+    that it has, otherwise with a free one.
 
-    DNS leads to the app before a free one is issued, though not before the app has the host name where another host
-    answers still. With any other it leads there last. The app can take `room` more host names.
+    A free certificate needs the CNAME first. If another host still serves the name, the CNAME moves only after the app
+    has the host name. With any other certificate the CNAME comes last. The app can take `room` more host names.
     """
     host = policy_host(domain)
     try:
@@ -238,7 +240,7 @@ def binding(domain: str, app: App, dns: HostDns, *, thumbprint: str = "", zone: 
 
 
 def _problems(host: str, app: App, dns: HostDns, *, thumbprint: str, room: int) -> Iterable[str]:
-    """What Azure would refuse, or issue no certificate for."""
+    """Why Azure would refuse the host name or the certificate."""
     if dns.error:
         yield f"DNS cannot be asked: {dns.error}"
     if host not in app.bound and room <= 0:

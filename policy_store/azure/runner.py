@@ -1,4 +1,4 @@
-"""Binding done: what is left to do for each domain, one command of the Azure CLI after the other."""
+"""Binding carried out: what is left to do for each domain, one command of the Azure CLI after the other."""
 
 import asyncio
 import time
@@ -28,7 +28,7 @@ type Status = Literal["done", "to do", "refused", "waits for DNS", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class BindOutcome:
-    """What became of one domain, or would."""
+    """The result for one domain, or what it would be."""
 
     todo: Todo
     status: Status
@@ -36,7 +36,7 @@ class BindOutcome:
 
 
 def planned(todo: Todo) -> BindOutcome:
-    """What would become of it."""
+    """What would be done."""
     if todo.problems:
         return BindOutcome(todo, "refused", todo.problems)
     return BindOutcome(todo, "to do" if todo.before or todo.steps or todo.after else "done")
@@ -44,7 +44,7 @@ def planned(todo: Todo) -> BindOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Runner:
-    """Does what is left to do for a domain, one step after the other; what ended early goes on with the next run."""
+    """Does what is left to do for a domain, one step after the other. The next run continues what stopped early."""
 
     az: Az
     resolver: Resolver
@@ -60,7 +60,7 @@ class Runner:
             for step in todo.steps:
                 self._publish(step.before)
                 self.az.ask(*step.with_thumbprint(self._thumbprint(step.certificate)))
-            if todo.steps:  # else DNS may lead elsewhere on purpose, as to a proxy
+            if todo.steps:  # otherwise DNS may lead elsewhere on purpose, for example to a proxy
                 self._publish(todo.after)
         except AzFailed as error:
             return BindOutcome(todo, "failed", (str(error),))
@@ -97,13 +97,13 @@ class Runner:
         try:
             return str(self.az.ask(*show) or "")
         except AzFailed as error:
-            if "notfound" in str(error).lower().replace(" ", ""):  # as it is before it is issued
+            if "notfound" in str(error).lower().replace(" ", ""):  # it is not issued yet
                 return ""
             raise
 
 
 class Binding(BaseModel):
-    """What `bind` and `unbind` say of a domain."""
+    """A domain as `bind` and `unbind` print it."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -121,7 +121,7 @@ class Binding(BaseModel):
 
     @classmethod
     def of(cls, outcome: BindOutcome) -> Self:
-        """What is said of this outcome."""
+        """The model for this outcome."""
         todo = outcome.todo
         return cls(
             domain=todo.domain,
@@ -136,7 +136,7 @@ class Binding(BaseModel):
 
 
 def outcomes(todos: Sequence[Todo], runner: Runner | None) -> Iterator[BindOutcome]:
-    """What becomes of each domain, one after the other, since Azure takes one change of an app at a time."""
+    """The result for each domain, one after the other, because Azure accepts one change of an app at a time."""
     if runner is None:
         yield from map(planned, todos)
     else:
@@ -144,7 +144,7 @@ def outcomes(todos: Sequence[Todo], runner: Runner | None) -> Iterator[BindOutco
 
 
 def _wait[T](look: Callable[[], T], seconds: float) -> T:
-    """What `look` finds as soon as it finds something, at the latest after so many seconds."""
+    """What `look` finds, as soon as it finds something, or what it finds after so many seconds."""
     end = time.monotonic() + seconds
     while not (found := look()) and time.monotonic() < end:
         time.sleep(PAUSE)
@@ -152,5 +152,7 @@ def _wait[T](look: Callable[[], T], seconds: float) -> T:
 
 
 def look_up_all(resolver: Resolver, names: Sequence[str]) -> Iterator[HostDns]:
-    """What DNS says of each policy host, in their order: all at once, since the commands after it take minutes."""
+    """What DNS says about each policy host, in their order. It looks at all of them at once, because the commands after
+    it take minutes.
+    """
     return concurrently(lambda name: look_up(resolver, name), names, _AT_ONCE)

@@ -156,7 +156,7 @@ def _client(subscription: str, settings: Settings, *, operator: bool) -> "DnsMan
 
     bounded = transport(1, _CONNECT_SECONDS, _CALL_SECONDS)
     bounded.session.proxies.update(get_environ_proxies(_MANAGEMENT))
-    credential = operator_identity() if operator else app_identity(settings.client_id, 1)
+    credential = operator_identity() if operator else app_identity(settings.client_id)
     return DnsManagementClient(credential, subscription, transport=bounded, retry_total=0, retry_status=0)
 
 

@@ -1,1 +1,1 @@
-"""The operations on policies: what a change means, what stands against it, and the one writer."""
+"""The operations on policies: what a change means, every reason against it, and the one writer."""

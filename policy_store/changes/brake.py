@@ -1,4 +1,4 @@
-"""The brake: which changes are shown and asked for before they are made, and what they come to in few lines."""
+"""The brake: which changes the operator has to confirm, and their summary in few lines."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,7 +13,8 @@ MANY = 10  # domains: a change of more of them is asked for
 class Question:
     """What has to be confirmed before `count` domains are changed: a summary, and whether the number is to be typed.
 
-    `protection` tells that senders would no longer hold back what does not pass.
+    `protection` is whether the changes take protection away: senders would deliver over connections that are not
+    secure.
     """
 
     store: str
@@ -23,15 +24,14 @@ class Question:
 
     @property
     def typed(self) -> bool:
-        """Whether a plain yes is too little: the number of domains is to be typed."""
+        """Whether the operator has to type the number of domains, because a plain yes is not enough."""
         return self.count > 1
 
 
 def question(store: str, changes: Sequence[Change]) -> Question | None:
-    """What is to be asked before these changes are made; None where nothing is.
+    """What the operator has to confirm before these changes are made; None if nothing.
 
-    Domains without a row do not count, since adding is no such change. Asked is for more than `MANY` domains, and for
-    one that takes protection away.
+    It asks for more than `MANY` domains, and for any change that takes protection away. New domains do not count.
     """
     counted = [change for change in changes if change.entry.row is not None]
     losing = sum(change.takes_protection_away for change in counted)
@@ -41,14 +41,14 @@ def question(store: str, changes: Sequence[Change]) -> Question | None:
 
 
 def needs_note(changes: Sequence[Change]) -> bool:
-    """Whether the reason has to be given: protection is taken away from several domains."""
+    """Whether a reason is required: the changes take protection away from several domains."""
     return sum(change.takes_protection_away for change in changes if change.entry.row is not None) > 1
 
 
 def summary(changes: Sequence[Change]) -> list[str]:
-    """Equal changes in one line each, those of the most domains first: `229 domains: max_age 604800 -> 1209600`.
+    """One line for each group of equal changes, the largest group first: `229 domains: max_age 604800 -> 1209600`.
 
-    A change that is one domain's own names it.
+    A change of one domain only names it.
     """
     groups: Counter[str] = Counter()
     names: dict[str, str] = {}

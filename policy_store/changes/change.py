@@ -1,4 +1,4 @@
-"""A change of one domain's policy as data, and what else can come of a wish to change it."""
+"""A change of one domain's policy as data, and the other results of a request to change it."""
 
 import difflib
 from dataclasses import dataclass
@@ -26,13 +26,13 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A policy that replaces what `entry` holds; `after` is None where the row is removed.
+    """A policy that replaces that of `entry`; `after` is None if the row is removed.
 
-    `by` and `why` are recorded with the revision; `note` and `customer` replace those in the row, which None keeps.
-    `id` is the id for DNS: one to keep from elsewhere, or once the change is written that of its revision. From
-    `publish_from` on DNS may show it; from `usable_from` on MX records may name hosts that only `new_patterns` allow;
-    and from `removable_from` on the TXT record and the row of a retired domain may go. Until the change is written
-    these times are what they would be if it were written now. `reasons` tell what else people should know of it.
+    `by` and `why` are recorded with the revision; `note` and `customer` replace those in the row; None keeps them. `id`
+    is the id for DNS: one that is kept from another policy host, or, after the change is written, that of its revision.
+    DNS may show it from `publish_from`. MX records may name the hosts that only `new_patterns` allow from
+    `usable_from`. The TXT record and the row of a retired domain may be deleted from `removable_from`. Before the
+    change is written, these times are those of a write now. `reasons` are what else people should know.
     """
 
     entry: Entry
@@ -61,7 +61,9 @@ class Change:
 
     @property
     def takes_protection_away(self) -> bool:
-        """Whether senders would no longer hold back what does not pass, or the row goes while they may hold it."""
+        """Whether senders would deliver over connections that are not secure, or the row is removed while they may
+        still have the policy cached.
+        """
         before = self.before
         if self.after is None:
             return bool(self.why) or (before is not None and before.mode != "none")
@@ -86,7 +88,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Unchanged:
-    """A domain that is as it should be already; `reasons` tell what people should know of it."""
+    """A domain that already is what was asked for; `reasons` are what people should know."""
 
     entry: Entry
     reasons: tuple[Reason, ...] = ()
@@ -102,7 +104,7 @@ class Unchanged:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A change that must not be made, with every reason; `forcible` tells that `--force` goes ahead all the same."""
+    """A change that is refused, with every reason; `forcible` is whether `--force` makes it anyway."""
 
     domain: str
     reasons: tuple[Reason, ...]
@@ -112,7 +114,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A change that could not be made, or of which it is not known how far it came."""
+    """A change that failed, perhaps half-way."""
 
     domain: str
     reasons: tuple[Reason, ...]

@@ -12,10 +12,10 @@ from policy_store.tables.store import Store
 
 
 class World(Protocol):
-    """What operations ask of DNS, of policy hosts and of mail hosts, each thing only where the answer counts."""
+    """What operations ask DNS, policy hosts and mail hosts. They ask only for what they need."""
 
     def mx_hosts(self, domain: str) -> Sequence[str] | None:
-        """The MX host names of the domain, the most preferred first; None where they cannot be looked up."""
+        """The MX host names of the domain, the most preferred first; None if the lookup fails."""
 
     def patterns(self, domain: str) -> tuple[str, ...]:
         """The patterns to propose for the MX hosts of the domain. Raises sender.lookup.NoPatterns."""

@@ -1,5 +1,5 @@
-"""Every reason against a change: what lint refuses, an enforce that nobody tried, a host that still takes mail, a text
-that senders still hold.
+"""Every reason against a change: what lint refuses, an enforce that nobody tried, a host that still takes mail, a
+policy that senders still have cached.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,9 +13,9 @@ from policy_store.durations import DAY, in_words
 from policy_store.life import cached_until, in_testing_since, removal_date
 from policy_store.lint.findings import Finding
 from policy_store.lint.linter import lint_policy
-from policy_store.names import policy_host
 from policy_store.policy import Policy
 from policy_store.sender.facts import Facts, Fetched, PolicyHost
+from policy_store.sender.policy_host import next_step, why_no_text
 from policy_store.sender.published import TxtState, compare, not_delegated, served_word
 from policy_store.sender.verdict import judge
 from policy_store.tables.entry import Entry
@@ -27,7 +27,7 @@ LONGEST_NOTE = 1000  # characters: a reason is a sentence, and two of them go in
 
 
 def findings_of(entry: Entry, policy: Policy) -> tuple[list[Finding], list[Finding]]:
-    """What lint says about writing `policy`: the errors that refuse it, and all else that people should see.
+    """What lint says about writing `policy`: the errors that prevent it, and everything else that people should see.
 
     Errors that the current policy already has do not block an edit, unless the edit turns on enforce.
     """
@@ -41,14 +41,14 @@ def findings_of(entry: Entry, policy: Policy) -> tuple[list[Finding], list[Findi
 
 
 def lint_reasons(findings: Iterable[Finding]) -> list[Reason]:
-    """The reasons that findings of lint are."""
+    """Findings of lint as reasons."""
     return [Reason("lint", f"{finding.message} ({finding.code})", finding.remedy) for finding in findings]
 
 
 def enforce_reasons(entry: Entry, policy: Policy) -> list[Reason]:
-    """Why `policy` must not be enforced by an edit: that is for promote, which asks DNS and the hosts first.
+    """Why `policy` must not be enforced by an edit: only promote may do that, because it asks DNS and the hosts first.
 
-    A new domain may come in enforced: its policy was tried elsewhere.
+    A new domain may begin with enforce: its policy was tested somewhere else.
     """
     before = entry.in_force
     if before is None or policy.mode != "enforce" or before.mode == "enforce":
@@ -62,8 +62,8 @@ def enforce_reasons(entry: Entry, policy: Policy) -> list[Reason]:
 
 
 def short_reasons(entry: Entry, policy: Policy) -> list[Reason]:
-    """Why `policy` must not be enforced for so short a time: it protects for minutes where days were meant, since a
-    sender forgets it before the next message. One that is enforced for that long already may go on.
+    """Why `policy` must not be enforced with so short a max_age: somebody meant days and wrote seconds, and a sender
+    forgets the policy before the next message. A policy that is already enforced with that max_age may stay.
     """
     before = entry.in_force
     known = before is not None and before.mode == "enforce" and before.max_age <= policy.max_age
@@ -82,11 +82,11 @@ def drop_reasons(
     mx_hosts: Sequence[str] | None,
     still_cached: bool = True,
 ) -> list[Reason]:
-    """Why patterns that `policy` lacks must stay, where the policy in force is enforced.
+    """Why patterns that `policy` drops must stay, if the policy in force is enforced.
 
     A host that DNS still lists must stay allowed (RFC 8461 section 5). Hosts of an older text must stay until that text
     has expired: a sender that still caches it may know none of the remaining hosts (section 8.1). Without
-    `still_cached` that does not count, as for a slip of an hour ago.
+    `still_cached` that is ignored, for example to undo a mistake of an hour ago.
     """
     before = entry.in_force
     if before is None or before.mode != "enforce" or policy.mode != "enforce" or set(before.mx) <= set(policy.mx):
@@ -100,12 +100,14 @@ def drop_reasons(
     expiry = cached_until(entry.known, fresh_seconds)
     if still_cached and expiry is not None and now < expiry:
         when = shown_due(expiry)
-        reasons.append(Reason("still_cached", f"senders may hold an older text until {when}", "drop the pattern then"))
+        reasons.append(
+            Reason("still_cached", f"senders may keep an older policy until {when}", "drop the pattern then")
+        )
     return reasons
 
 
 def mx_reasons(policy: Policy, mx_hosts: Sequence[str] | None) -> list[Reason]:
-    """Why `policy` must not be enforced with these MX hosts in DNS, None where they are unknown: under enforce a sender
+    """Why `policy` must not be enforced with these MX hosts in DNS (None if they are unknown): under enforce a sender
     must not deliver to an MX host that no pattern matches (RFC 8461 section 5).
     """
     if mx_hosts is None:
@@ -134,7 +136,7 @@ def world_reasons(
     """Why `policy` must not be enforced by what a sending server finds: the MX hosts, how they take TLS (RFC 8461
     section 4), the policy host, and the id in DNS, without which senders go on with an older text (section 8.1).
 
-    Without `served_counts` the last two do not count, since what is served now is what is to be replaced. `zone` is the
+    Without `served_counts` the last two are ignored, because what is served now is about to be replaced. `zone` is the
     zone that customers delegate to, where there is one.
     """
     hosts = None if facts.mx_records is None else tuple(mx.host for mx in facts.mx)
@@ -185,38 +187,33 @@ def report_verdict(
 def _would_defer(policy: Policy, facts: Facts) -> bool:
     """Whether a sender that has `policy` would deliver to none of the MX hosts that it allows."""
     allowed = tuple(mx for mx in facts.mx if policy.matches(mx.host))
-    host = PolicyHost(fetched=Fetched(policy.text.encode("ascii")))
+    host = PolicyHost((("", Fetched(policy.text.encode("ascii"))),))
     had = replace(facts, txt=TxtState((StsRecord("1").text,)), policy_host=host, mx=allowed)
     return bool(allowed) and judge(had).if_enforced == "deferred"
 
 
 def _served_reasons(entry: Entry, facts: Facts) -> list[Reason]:
     """Why senders would not get this policy: the policy host does not answer as one, or serves another text."""
-    host, name = facts.policy_host, policy_host(entry.domain)
-    fetched = host.fetched
-    if fetched is None:
-        why = host.lookup_error or ("it has no address" if not host.addresses else "it was not asked")
-        return [Reason("not_served", f"https://{name} does not answer: {why}", "finish 'mta-sts bind' first")]
-    if fetched.problem is not None:
-        message = f"no sender gets the policy: {name} {fetched.detail or 'takes no connection'}"
-        return [Reason("not_served", message, f"'mta-sts check {entry.domain}' says more")]
-    word, detail = served_word(fetched.text, entry.revisions)
+    host = facts.policy_host
+    if why := why_no_text(entry.domain, host):
+        return [Reason("not_served", f"no sender gets the policy: {why}", next_step(entry.domain, host))]
+    word, detail = served_word(host.counting[0][1].text, entry.revisions)
     if word == "newest text":
         return []
     return [Reason("not_served", detail, f"'mta-sts dns check {entry.domain}' says more")]
 
 
 def removal_reasons(entry: Entry, *, now: datetime, fresh_seconds: float) -> list[Reason]:
-    """Why the row must stay: senders may hold a policy that was not taken back, or not long enough ago (RFC 8461
-    section 8.3). A row that never was valid was never served, and may go.
+    """Why the row must stay: senders may still have a policy cached that was not withdrawn, or not long enough ago (RFC
+    8461 section 8.3). A row that was never valid was never served, and may be removed.
     """
     if entry.in_force is None and not entry.revisions:
         return []
     due = removal_date(entry.known, fresh_seconds)
     if due is None:
-        return [Reason("not_retired", "its policy is not taken back yet", f"first 'mta-sts retire {entry.domain}'")]
+        return [Reason("not_retired", "its policy is not withdrawn yet", f"first 'mta-sts retire {entry.domain}'")]
     if now < due:
-        return [Reason("still_cached", f"senders may hold an older text until {shown_due(due)}", "repeat this then")]
+        return [Reason("still_cached", f"senders may keep an older policy until {shown_due(due)}", "repeat this then")]
     return []
 
 

@@ -1,4 +1,6 @@
-"""One operation on many domains at once: what it comes to for each, and the writes; an error in one is that one's."""
+"""One operation on many domains at once: the decision for each, and the writes. An error in one domain does not stop
+the others.
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -22,12 +24,12 @@ def decide_all[T](
 
 
 def write_all(store: Store, changes: Iterable[Change]) -> Iterator[Planned]:
-    """What became of each change as it was written, in their order."""
+    """The result of each change, in their order, as they are written."""
     return ordered(lambda change: attempt(lambda: _persistently(store, change), change.domain), changes)
 
 
 def _persistently(store: Store, change: Change) -> Planned:
-    """Write again once or twice where a connection breaks: what was written already is found and recorded."""
+    """Write again once or twice if a connection breaks. What was already written is found and recorded."""
     for _ in range(_REPEATS):
         with suppress(ServiceRequestError, ServiceResponseError):
             return write(store, change)
@@ -35,7 +37,7 @@ def _persistently(store: Store, change: Change) -> Planned:
 
 
 def attempt(act: Callable[[], Planned], domain: str) -> Planned:
-    """What `act` returns; what keeps it from happening is the result of this domain, since others go on."""
+    """What `act` returns. An error becomes the result of this domain, so that the others go on."""
     try:
         return act()
     except RowExists as error:

@@ -1,7 +1,7 @@
-"""The operations: what a wish to change one domain's policy comes to, decided before anything is written.
+"""The operations: what a request to change one domain's policy leads to, decided before anything is written.
 
-Each takes the desk and all that the store holds of the domain, and returns a Change, or why there is none. `write`
-makes the change. Nothing here knows a terminal or a page.
+Each takes the desk and the entry of the domain, and returns a Change, or the reason why there is none. `write` makes
+the change. Nothing here knows a terminal or a page.
 """
 
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ SLIP = timedelta(days=7)  # so long a text that was enforced may come back witho
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is to be changed; what is None or empty stays."""
+    """The fields to change; those that are None or empty stay."""
 
     mode: Mode | None = None
     max_age: int | None = None
@@ -62,7 +62,7 @@ def add(
     why: str = "",
     force: bool = False,
 ) -> Planned:
-    """The first policy of a domain; one that is here with this very policy is as it should be."""
+    """The first policy of a domain. If the domain already has this policy, nothing changes."""
     if isinstance(entry.row, Row) and entry.row.policy == policy and note in (None, entry.row.note):
         return as_it_is(desk, entry)
     if entry.row is not None:
@@ -74,9 +74,9 @@ def add(
 
 
 def edit(desk: Desk, entry: Entry, wanted: Wanted, *, force: bool = False, named: bool = True) -> Planned:
-    """The change of what is there to what is wanted.
+    """The change from the present policy to `wanted`.
 
-    A pattern to drop that is not there is refused where the domain was `named`; of many it leaves a domain unchanged.
+    If a pattern to drop is missing, a domain that was `named` is refused; one of many is left unchanged.
     """
     if entry.row is None:
         return _refused(entry, _no_row(desk, entry))
@@ -128,11 +128,11 @@ def promote(
     why: str = "",
     force: bool = False,
 ) -> Planned:
-    """From testing to enforce, once testing has lasted `after` and nothing in the policy, in the world or in the
-    reports that are received stands against it (RFC 8461 section 5).
+    """From testing to enforce, once testing has lasted `after` and neither the policy nor the world nor the reports
+    give a reason against it (RFC 8461 section 5).
 
-    `reports` are the domain's of the last 30 days, None where nobody receives any: they may refuse, and never excuse.
-    What `force` overrides is recorded with the reason, and so is a promotion without reports.
+    `reports` are those about the domain of the last 30 days, None if nobody receives any: they may refuse, and never
+    excuse. What `force` overrides is recorded with the reason, and so is a promotion without reports.
     """
     if not isinstance(entry.row, Row):
         wrong = f"its row is invalid: {entry.row}" if entry.row else "it has no row"
@@ -164,7 +164,7 @@ def promote(
 
 
 def retire(desk: Desk, entry: Entry, *, why: str = "") -> Planned:
-    """The policy taken back: mode none, patterns kept, a day as max_age (RFC 8461 section 8.3)."""
+    """The policy withdrawn: mode none, patterns kept, a day as max_age (RFC 8461 section 8.3)."""
     policy = entry.in_force
     if policy is None:
         remedy = f"'mta-sts show {entry.domain}' says why"
@@ -175,10 +175,9 @@ def retire(desk: Desk, entry: Entry, *, why: str = "") -> Planned:
 
 
 def remove(desk: Desk, entry: Entry, *, why: str = "", force: bool = False) -> Planned:
-    """The row deleted, once no sender holds the policy any more; its history stays.
+    """The row deleted, once no sender keeps the policy any more; the history stays.
 
-    With `force` a last revision of mode none keeps the reason, and the audit does not take the domain for one that
-    vanished.
+    With `force`, a last revision of mode none keeps the reason, so that the audit does not report the row as gone.
     """
     if entry.row is None:
         if entry.revisions and not entry.vanished:
@@ -191,17 +190,17 @@ def remove(desk: Desk, entry: Entry, *, why: str = "", force: bool = False) -> P
 
 
 def restore(desk: Desk, entry: Entry, time: datetime, *, why: str = "", force: bool = False) -> Planned:
-    """What was in force at `time` put back, with a new id, where it has changed since: the way out of a slip.
+    """What was in force at `time`, in force again with a new id, if it has changed since: it undoes a mistake.
 
-    That senders may still hold a newer text does not stand against it. Every MX host in DNS must match the text gone
-    back to, and a text that was enforced within `SLIP` needs no new testing period.
+    It does not matter that senders may still keep the newer policy. The older policy must match every MX host in DNS.
+    If it was enforced within `SLIP`, it needs no new testing period.
     """
     then = newest_readable([revision for revision in entry.known if revision.since <= time])
     if then is None:
         if entry.row is None:
             return Unchanged(entry)
         message = f"it was not here at {shown(time)}"
-        return _refused(entry, Reason("added_since", message, f"'mta-sts retire {entry.domain}' takes it back"))
+        return _refused(entry, Reason("added_since", message, f"'mta-sts retire {entry.domain}' withdraws it"))
     revision, policy = then
     gone = entry.row is None and policy.mode == "none"
     if gone or (isinstance(entry.row, Row) and entry.row.policy == policy):
@@ -239,7 +238,7 @@ def planned(
 
 
 def dated(change: Change, revision: Revision, fresh_seconds: float) -> Change:
-    """The change with its dates, where its text is that of `revision`."""
+    """The change with its dates, if its text is that of `revision`."""
     before, after = change.before, change.after
     revisions = change.entry.known if revision in change.entry.known else (*change.entry.known, revision)
     new: tuple[str, ...] = ()
@@ -255,7 +254,7 @@ def dated(change: Change, revision: Revision, fresh_seconds: float) -> Change:
 
 
 def as_it_is(desk: Desk, entry: Entry) -> Planned:
-    """Nothing to change; a row that nobody has recorded yet is recorded."""
+    """Nothing to change. A row that is not in the history yet is recorded."""
     fresh_seconds = desk.store.fresh_seconds
     if isinstance(entry.row, Row) and not entry.recorded:
         return dated(Change(entry, entry.row.policy, desk.by), entry.known[-1], fresh_seconds)
@@ -269,7 +268,7 @@ def as_it_is(desk: Desk, entry: Entry) -> Planned:
 
 
 def edit_reasons(desk: Desk, entry: Entry, policy: Policy) -> list[Reason]:
-    """Why an edit must not put `policy` in force; DNS is asked only where the answer counts."""
+    """Why an edit must not put `policy` in force. It asks DNS only if the answer matters."""
     if reasons := enforce_reasons(entry, policy) + short_reasons(entry, policy):
         return reasons
     before = entry.in_force
@@ -296,7 +295,7 @@ def _restore_reasons(desk: Desk, entry: Entry, revision: Revision, policy: Polic
 
 
 def _merged(row: Row | InvalidRow, wanted: Wanted) -> tuple[dict[str, Any], list[Reason]]:
-    """The fields that are wanted, with those of the row for the rest; and what an invalid row has not got."""
+    """The fields of the new policy, from `wanted` and from the row; and what an invalid row lacks."""
     fields: dict[str, Any] = {"mode": wanted.mode, "max_age": wanted.max_age, "mx": wanted.mx or None}
     missing = []
     for column, value in fields.items():

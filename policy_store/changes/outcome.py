@@ -22,7 +22,7 @@ class ReasonItem(BaseModel):
 
     @classmethod
     def of(cls, reason: Reason) -> Self:
-        """What is said of `reason`."""
+        """The model for `reason`."""
         return cls(code=reason.code, message=reason.message, remedy=reason.remedy)
 
 
@@ -51,7 +51,7 @@ class Outcome(BaseModel):
 
     @classmethod
     def of(cls, planned: Planned) -> Self:
-        """What is said of what came of a wish."""
+        """The model for a result."""
         match planned:
             case Change():
                 return cls(

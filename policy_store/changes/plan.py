@@ -1,4 +1,4 @@
-"""What waits for a date or for a person, in all domains: the rules of life.py applied to what the tables hold.
+"""What has to be done next, and when, in all domains: the rules of life.py applied to the tables.
 
 Pure: entries of both tables and the clock come from the caller.
 """
@@ -26,7 +26,7 @@ _BROKEN = ("invalid_row", "unreachable_row", "vanished_row", "unrecorded_edit", 
 
 
 class Task(BaseModel):
-    """One thing that waits: until it is due for the date, from then on for a person."""
+    """One task: until it is due it waits for the date, then for a person."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -40,7 +40,7 @@ class Task(BaseModel):
 def plan(
     entries: Iterable[Entry], *, now: datetime, fresh_seconds: float, reports: Iterable[ReportRow] | None = None
 ) -> list[Task]:
-    """The tasks of all domains, the soonest first; of what is due now, that which is broken first.
+    """The tasks of all domains, the soonest first; among those due now, broken domains first.
 
     `reports` are those of all domains in their order, None where nobody receives any.
     """
@@ -60,7 +60,7 @@ def in_order(tasks: Iterable[Task]) -> list[Task]:
 
 
 def tasks_of(entry: Entry, rows: Sequence[ReportRow] | None, *, now: datetime, fresh_seconds: float) -> Iterator[Task]:
-    """The tasks of one domain. Dates are told only where the newest revision is what the row says."""
+    """The tasks of one domain. There are dates only if the newest revision is the row's policy."""
     for problem in entry.problems():
         yield _task(entry, problem.code, now, now, str(problem))
     if entry.recorded:
@@ -74,8 +74,8 @@ def _dated(entry: Entry, now: datetime, fresh_seconds: float) -> Iterator[Task]:
 
 
 def _promotion(entry: Entry, rows: Sequence[ReportRow] | None, now: datetime, fresh_seconds: float) -> Iterator[Task]:
-    """Testing is meant to end after its reports were read: `life.TESTING`. Where reports are received, they say when;
-    and what they say has to be fixed is a task whatever the mode.
+    """Testing should end once the reports were read: `life.TESTING`. Where reports are received, they say when; and
+    what they say has to be fixed is a task whatever the mode.
     """
     since = in_testing_since(entry.revisions)
     due = now if since is None else since + TESTING
@@ -88,8 +88,8 @@ def _promotion(entry: Entry, rows: Sequence[ReportRow] | None, now: datetime, fr
 
 
 def _move(entry: Entry, now: datetime, fresh_seconds: float) -> Iterator[Task]:
-    """New MX hosts wait until every sender knows them, and old patterns until no older text is held: the rules of
-    `life.new_patterns` and `guard.drop_reasons`, after RFC 8461 sections 5 and 8.1.
+    """New MX hosts wait until every sender knows them, and old patterns until no sender keeps an older policy: the
+    rules of `life.new_patterns` and `guard.drop_reasons`, after RFC 8461 sections 5 and 8.1.
     """
     new = new_patterns(entry.revisions, fresh_seconds)
     for pattern, usable in new.items():
@@ -102,7 +102,7 @@ def _move(entry: Entry, now: datetime, fresh_seconds: float) -> Iterator[Task]:
 
 
 def _removal(entry: Entry, now: datetime, fresh_seconds: float) -> Iterator[Task]:
-    """A retired domain's record and row may go when nobody holds an older text (RFC 8461 section 8.3)."""
+    """A retired domain's record and row may be deleted when no sender keeps an older policy (RFC 8461 section 8.3)."""
     due = removal_date(entry.revisions, fresh_seconds)
     if due is not None:
         yield _task(entry, "remove", due, now, "retired: delete the TXT record, then remove the row")

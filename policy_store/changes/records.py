@@ -1,4 +1,4 @@
-"""The DNS records of a domain, from what the store holds of it: what to publish, and from when."""
+"""The DNS records of a domain, from its entry in the store: what to publish, and from when."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +12,7 @@ from policy_store.tables.entry import Entry
 
 
 class DnsItem(BaseModel):
-    """What `dns show` says of a record."""
+    """A record as `dns show` prints it."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -26,15 +26,15 @@ class DnsItem(BaseModel):
 
     @classmethod
     def of(cls, record: DnsRecord) -> Self:
-        """What is said of `record`."""
+        """The model for `record`."""
         return cls.model_validate({name: getattr(record, name) for name in cls.model_fields})
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which records: those for the app's host name, for reports, with the id in a zone of the provider's, each where it
-    is given; the proof for App Service, where it is known; and the zone that holds the domains, where not each is its
-    own.
+    """Which records to make: for the app's host name, for reports, and with the id in a zone of the provider's, each if
+    it is given; and the proof for App Service, if it is known. `zone` is the DNS zone of the domains, if not each
+    domain is a zone.
     """
 
     zone: str = ""
@@ -45,7 +45,7 @@ class Wanted:
 
 
 def records_of(entry: Entry, wanted: Wanted, fresh_seconds: float) -> list[DnsRecord]:
-    """The records of the domain. Raises InvalidName for a name that DNS cannot hold."""
+    """The records of the domain. Raises InvalidName for a name that DNS does not allow."""
     newest = entry.newest
     records: list[DnsRecord] = []
     if wanted.delegate:

@@ -1,7 +1,7 @@
-"""The domains that a command or a page is to work on: named, all, or those that match conditions.
+"""The domains that a command or a page works on: named, all, or those that match conditions.
 
 A condition is FIELD OP VALUE: one of the fields, `=`, `!=`, `<`, `<=`, `>`, `>=` or `~` (contains, or a glob with *),
-and a value that is read as names are, forgiving Unicode, a final dot and letter case.
+and a value. Like names, values may have Unicode, a final dot and capital letters.
 """
 
 import operator
@@ -47,7 +47,7 @@ class Condition:
     value: str
 
     def holds(self, entry: Entry) -> bool:
-        """Whether it holds; what asks for the policy of a domain without one never does."""
+        """Whether the entry matches. A condition on the policy never matches a domain without one."""
         match self.field:
             case "domain":
                 return self._text(entry.domain)
@@ -75,7 +75,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The domains named, else all that match every condition."""
+    """The named domains, or all that match every condition."""
 
     domains: tuple[str, ...] = ()
     conditions: tuple[Condition, ...] = ()
@@ -86,11 +86,11 @@ class Selection:
         return bool(self.domains)
 
     def entries(self, store: Store) -> Iterator[Entry]:
-        """What the store holds of each domain; where none is named, of all, in key order. Raises NoMatch."""
+        """The entries of the named domains, or of all in key order. Raises NoMatch."""
         return self.chosen(map(store.entry, self.domains) if self.named else store.entries())
 
     def chosen(self, entries: Iterable[Entry]) -> Iterator[Entry]:
-        """Those of the entries that match. Raises NoMatch at the end where there are conditions and none does."""
+        """The entries that match. Raises NoMatch at the end if there are conditions and no entry matches."""
         found = False
         for entry in entries:
             if self.holds(entry):
@@ -101,7 +101,7 @@ class Selection:
             raise NoMatch(f"No domain matches {words}: 'mta-sts list' shows what there is")
 
     def holds(self, entry: Entry) -> bool:
-        """Whether all conditions hold; they do where there is none."""
+        """Whether the entry matches all conditions; without conditions it does."""
         return all(condition.holds(entry) for condition in self.conditions)
 
 
@@ -131,7 +131,7 @@ def _read(expression: str) -> Condition:
 
 
 def _as_name(value: str) -> str:
-    """The value as names are stored, as far as it is one; part of a name stays as it is typed."""
+    """The value as names are stored, if it is a name; part of a name stays unchanged."""
     star = "*." if value.startswith("*.") else ""
     name = value.removeprefix(star)
     if set(name) & set("*?["):

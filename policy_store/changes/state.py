@@ -1,4 +1,4 @@
-"""How a domain stands, as people and programs read it: what senders get, the revisions, and what is wrong."""
+"""The state of a domain, as people and programs read it: what senders get, the revisions, and what is wrong."""
 
 from datetime import datetime
 from typing import Self
@@ -15,7 +15,7 @@ from policy_store.tlsrpt.evidence import Verdict
 
 
 class PolicyState(BaseModel):
-    """What `list` and `show` say of a domain: the policy that senders get, and all that is wrong."""
+    """A domain as `list` and `show` print it: the policy that senders get, and everything that is wrong."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -35,7 +35,7 @@ class PolicyState(BaseModel):
 
 
 class PolicyDetails(PolicyState):
-    """What `show` says of a domain besides."""
+    """What `show` prints in addition."""
 
     text: str | None = Field(description="the text that is served")
     by: str | None = Field(description="who wrote the newest revision")
@@ -43,7 +43,7 @@ class PolicyDetails(PolicyState):
 
 
 class RevisionItem(BaseModel):
-    """What `history` says of a revision."""
+    """A revision as `history` prints it."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -56,13 +56,13 @@ class RevisionItem(BaseModel):
 
     @classmethod
     def of(cls, revision: Revision) -> Self:
-        """What is said of `revision`."""
+        """The model for `revision`."""
         fields = ("domain", "id", "since", "by", "note", "text")
         return cls.model_validate({name: getattr(revision, name) for name in fields})
 
 
 class Difference(BaseModel):
-    """What `diff` says of two texts of a domain."""
+    """Two texts of a domain as `diff` compares them."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -73,7 +73,7 @@ class Difference(BaseModel):
 
 
 def state_of(entry: Entry, dns: str | None = None, reports: Verdict | None = None) -> PolicyState:
-    """How the domain stands; `dns` says whether DNS shows the id, where it was asked, `reports` what reports say."""
+    """The state of the domain; `dns` is whether DNS shows the id, if it was asked, `reports` what reports say."""
     policy, newest = entry.in_force, entry.newest
     return PolicyState(
         domain=entry.domain,
@@ -91,7 +91,7 @@ def state_of(entry: Entry, dns: str | None = None, reports: Verdict | None = Non
 
 
 def details_of(entry: Entry, reports: Verdict | None = None) -> PolicyDetails:
-    """All about a domain that has a row. Raises ValueError for one that has none."""
+    """Everything about a domain that has a row. Raises ValueError if it has none."""
     if entry.row is None:
         raise ValueError(f"{entry.domain} has no row")
     policy, newest = entry.in_force, entry.newest
@@ -104,7 +104,7 @@ def details_of(entry: Entry, reports: Verdict | None = None) -> PolicyDetails:
 
 
 def problems_of(entry: Entry) -> list[str]:
-    """A sentence for everything that is wrong with the domain's state, and for what lint warns of in a valid row."""
+    """A sentence for each problem of the domain, and for each warning of lint about a valid row."""
     problems = [str(problem) for problem in entry.problems()]
     if isinstance(entry.row, Row):
         problems += [f"{f.message}: {f.remedy}" for f in lint_row(entry.row) if f.severity != "info"]

@@ -1,7 +1,6 @@
 """The one writer of changes: a conditional write of the row, then the revision that records it.
 
-The row carries who, why and the id to keep, so that a change that breaks off half-way is recorded whole by whoever
-comes next.
+The row carries who, why and the id to keep, so that whoever comes next can record a change that stopped half-way.
 """
 
 from dataclasses import replace
@@ -21,11 +20,10 @@ BY_HAND = "changed by hand"
 
 
 def write(store: Store, change: Change) -> Change | Failed:
-    """The change made, with its id and its dates; Failed where somebody else replaced the row right after.
+    """The change that was made, with its id and its dates; Failed if somebody else replaced the row right after.
 
-    A text that somebody put into the row by hand is recorded before it goes. Raises RowExists or RowChanged where
-    nothing was written, and an AzureError where the storage fails: then it is not known how far the change came, and
-    repeating it says so.
+    An edit made by hand is recorded before it is replaced. Raises RowExists or RowChanged if nothing was written, and
+    an AzureError if the storage fails. Then it is unknown how much was written; repeating the change shows it.
     """
     try:
         return _remove(store, change) if change.after is None else _put(store, change, change.after)[1]
@@ -40,7 +38,7 @@ def write(store: Store, change: Change) -> Change | Failed:
 
 
 def _put(store: Store, change: Change, policy: Policy) -> tuple[Row, Change]:
-    """The row with `policy` and the change as it was made. Raises RowExists, RowChanged, Overtaken."""
+    """The row with `policy`, and the change. Raises RowExists, RowChanged, Overtaken."""
     entry, by, why = change.entry, change.by, change.why
     if isinstance(entry.row, Row) and _is_wanted(change, entry.row, policy):
         row, why = entry.row, BY_HAND  # only the revision is missing; a command's reason is in the row
@@ -60,19 +58,19 @@ def _put(store: Store, change: Change, policy: Policy) -> tuple[Row, Change]:
 
 
 def _is_wanted(change: Change, row: Row, policy: Policy) -> bool:
-    """Whether the row holds all that is wanted already."""
+    """Whether the row already is what the change wants."""
     return row.policy == policy and change.note in (None, row.note) and change.customer in (None, row.customer)
 
 
 def _recorded(store: Store, entry: Entry, by: str) -> Revision | None:
-    """The newest revision, after a text that somebody put into the row by hand has become one."""
+    """The newest revision, after an edit made by hand was recorded."""
     if isinstance(entry.row, Row) and not entry.recorded:
         return store.history.record(entry.row, store.policies, by=by, note=BY_HAND)
     return entry.newest
 
 
 def _remove(store: Store, change: Change) -> Change:
-    """Delete the row; a last revision of mode none keeps the reason, where there is one."""
+    """Delete the row; a last revision of mode none keeps the reason, if there is one."""
     row, made, policy = change.entry.row, change, change.before
     if change.why and policy is not None:
         row, made = _put(store, change, retired(policy))

@@ -1,6 +1,7 @@
 """The command `mta-sts`."""
 
 from policy_store.cli.command import app
+from policy_store.cli.screen import end_output
 
 __all__ = ["app", "main"]
 
@@ -10,4 +11,7 @@ def main() -> None:
     import logging
 
     logging.getLogger("azure").setLevel(logging.CRITICAL)
-    app()
+    try:
+        app(prog_name="mta-sts")
+    finally:
+        end_output()

@@ -1,4 +1,4 @@
-"""The command `audit`: what the app's timer does every five minutes, at once and told to a person."""
+"""The command `audit`: what the app's timer does every five minutes, done at once, with the result for a person."""
 
 import typer
 from pydantic import Field
@@ -8,12 +8,12 @@ from policy_store.audit import audit as see_to
 from policy_store.cli.command import app
 from policy_store.cli.errors import PROBLEM
 from policy_store.cli.options import FormatOption, JsonOption, StoreOption
-from policy_store.cli.screen import complain, print_json, print_rows, progress, say, shape_of
+from policy_store.cli.screen import complain, manner, print_json, print_rows, progress, say, shape_of
 from policy_store.cli.session import open_store, operator
 
 
 class AuditResult(AuditReport):
-    """What `audit` says: the counts, and everything that a person has to mend."""
+    """The result of `audit`: the counts, and everything that a person has to fix."""
 
     problems: list[AuditProblem] = Field(description="in the order of the domains")
 
@@ -33,6 +33,8 @@ def audit(format_: FormatOption = None, json: JsonOption = False, store: StoreOp
         by=f"audit by {operator()}",
         tell=problems.append,
     )
+    if not manner.quiet:
+        manner.name_store()
     shape = shape_of(format_, json=json)
     if shape == "json":
         print_json(AuditResult(**report.model_dump(), problems=problems))

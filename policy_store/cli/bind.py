@@ -1,4 +1,4 @@
-"""The commands that bind the policy hosts of domains to the app in Azure, and take them from it: bind, unbind."""
+"""The commands that bind the policy hosts of domains to the app in Azure, and remove them: bind, unbind."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -23,26 +23,36 @@ from policy_store.cli.options import (
     read_selection,
     refuse_together,
 )
-from policy_store.cli.screen import complain, print_json, progress
-from policy_store.cli.session import delegation_zone, open_store
+from policy_store.cli.screen import complain, print_json, progress, suggest
+from policy_store.cli.session import delegation_zone, open_store, read_place
 from policy_store.cli.session import lookup as open_lookup
 from policy_store.dns_records import DnsRecord, records_to_delegate
 from policy_store.names import policy_host, quoted
 
 _THUMBPRINT = re.compile(r"[0-9A-F]{40}")
 
-AppOption = Annotated[str, typer.Option("--app", metavar="NAME", help="The function app's name.", show_default=False)]
-GroupOption = Annotated[
-    str, typer.Option("--resource-group", "-g", metavar="NAME", help="The app's resource group.", show_default=False)
+AppOption = Annotated[
+    str,
+    typer.Option("--app", metavar="NAME", help="The function app's name; else that of the store.", show_default=False),
 ]
-RunOption = Annotated[bool, typer.Option("--run", help="Run the commands, by your own az, in place of printing them.")]
+GroupOption = Annotated[
+    str,
+    typer.Option(
+        "--resource-group",
+        "-g",
+        metavar="NAME",
+        help="The app's resource group; else that of the store.",
+        show_default=False,
+    ),
+]
+RunOption = Annotated[bool, typer.Option("--run", help="Run the commands with your own az instead of printing them.")]
 
 
 @app.command("bind")
 def bind(
-    app_name: AppOption,
-    group: GroupOption,
     domains: DomainsArgument = None,
+    app_name: AppOption = "",
+    group: GroupOption = "",
     every: AllOption = False,
     where: WhereOption = None,
     run: RunOption = False,
@@ -50,7 +60,7 @@ def bind(
         str,
         typer.Option(
             metavar="SHA1",
-            help="A certificate of your own that Azure has, in place of a free one; DNS leads to the app last.",
+            help="A certificate of your own that Azure has, instead of a free one; DNS leads to the app last.",
             show_default=False,
         ),
     ] = "",
@@ -59,13 +69,13 @@ def bind(
         typer.Option(metavar="NAME", help="The zones are in Azure DNS, in this resource group: make the records too."),
     ] = "",
     zone: Annotated[
-        str, typer.Option(metavar="ZONE", help="The DNS zone that holds the domains, where not each is its own.")
+        str, typer.Option(metavar="ZONE", help="The DNS zone of the domains, if not each domain is a zone.")
     ] = "",
     app_host: Annotated[
         str, typer.Option(metavar="NAME", help="Without az: the app's default host name.", show_default=False)
     ] = "",
     verification_id: Annotated[
-        str, typer.Option(metavar="ID", help="Without az: what the TXT record shows.", show_default=False)
+        str, typer.Option(metavar="ID", help="Without az: the text of the TXT record.", show_default=False)
     ] = "",
     plan: Annotated[Plan, typer.Option(metavar="dedicated|flex", help="Without az: the app's plan.")] = "dedicated",
     json: JsonOption = False,
@@ -79,6 +89,7 @@ def bind(
     Example: mta-sts bind --all --app contoso-sts -g mta-sts --dns-group dns --run
     """
     selection = read_selection(domains, every=every, where=where)
+    app_name, group = _named_app(app_name, group, store)
     refuse_together(run=run, app_host=app_host)
     thumbprint = thumbprint.replace(":", "").upper()
     if thumbprint and not _THUMBPRINT.fullmatch(thumbprint):
@@ -86,7 +97,9 @@ def bind(
     if bool(app_host) != bool(verification_id):
         raise CommandError("--app-host and --verification-id go together.")
     if verification_id and not re.fullmatch(VERIFICATION_ID, verification_id):
-        raise CommandError(f"--verification-id {quoted(verification_id)} is none: it has letters and digits only.")
+        raise CommandError(
+            f"--verification-id {quoted(verification_id)} is not a verification ID: that has letters and digits only."
+        )
     if selection.named:
         names = list(selection.domains)
     else:
@@ -109,24 +122,29 @@ def bind(
         progress(outcomes(todos, runner), "Binding", len(todos)) if runner else outcomes(todos, None),
         "bound",
         dns_group,
+        delegation_zone(store),
         json=json,
     )
+    if run and not json:
+        suggest("'mta-sts dns show' prints the TXT records to publish, and 'mta-sts check' shows what senders see.")
 
 
 @app.command("unbind")
 def unbind(
     domains: Annotated[list[str], typer.Argument(metavar="DOMAIN", help="The policy domains.", show_default=False)],
-    app_name: AppOption,
-    group: GroupOption,
+    app_name: AppOption = "",
+    group: GroupOption = "",
     run: RunOption = False,
-    force: Annotated[bool, typer.Option("--force", help="Although senders may still come to it.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Even if senders may still come to it.")] = False,
     json: JsonOption = False,
     resolver: ResolverOption = "",
+    store: StoreOption = "",
 ) -> None:
-    """Take mta-sts.DOMAIN from the app, with its free certificate.
+    """Remove mta-sts.DOMAIN from the app, with its free certificate.
 
     Example: mta-sts unbind contoso.com --app contoso-sts -g mta-sts
     """
+    app_name, group = _named_app(app_name, group, store)
     az, lookup, names = _open_az(), open_lookup(resolver).resolver, read_domains(domains)
     found = _read_app(az, app_name, group)
     seen = list(progress(look_up_all(lookup, names), "Looking at DNS", len(names)))
@@ -134,8 +152,19 @@ def unbind(
     _tell(outcomes(todos, Runner(az, lookup) if run else None), "unbound", json=json)
 
 
+def _named_app(name: str, group: str, store: str) -> tuple[str, str]:
+    """The app's name and its resource group, as given or as the store has them. Raises CommandError without them."""
+    place = read_place(store)
+    name, group = name or place.app, group or place.resource_group
+    if not name or not group:
+        raise CommandError(
+            "Name the app with --app and --resource-group, or --store with a store of which your file says both."
+        )
+    return name, group
+
+
 def _open_az() -> Az:
-    """The operator's Azure CLI. Raises CommandError where there is none on this machine."""
+    """The operator's Azure CLI. Raises CommandError if there is none on this machine."""
     try:
         return Az()
     except NoAz as error:
@@ -143,18 +172,17 @@ def _open_az() -> Az:
 
 
 def _read_app(az: Az, name: str, group: str) -> App:
-    """The app as Azure has it. Raises CommandError where the Azure CLI cannot say."""
+    """The app as Azure has it. Raises CommandError if the Azure CLI cannot show it."""
     try:
         found = App.read(name, group, az.ask("functionapp", "show", "-g", group, "-n", name))
         return found.with_certificates(az.ask(*found.certificate_command("list")))
     except (AzFailed, ValueError) as error:
-        raise CommandError(f"The app {quoted(name)} cannot be looked at: {error}.", UNREACHABLE) from error
+        raise CommandError(f"The app {quoted(name)} cannot be read: {error}.", UNREACHABLE) from error
 
 
-def _tell(outcomes: Iterable[BindOutcome], word: str, dns_group: str = "", *, json: bool) -> None:
-    """Print each outcome as it comes: what is to do as a script for a shell. Raises typer.Exit where one is bad."""
+def _tell(outcomes: Iterable[BindOutcome], word: str, dns_group: str = "", zone: str = "", *, json: bool) -> None:
+    """Print each outcome as it comes, with the steps as a script for a shell. Raises typer.Exit if one is bad."""
     well = True
-    zone = delegation_zone() if word == "bound" else ""
 
     def watched() -> Iterator[BindOutcome]:
         nonlocal well

@@ -54,6 +54,9 @@ def import_(
     keep_ids: Annotated[
         bool, typer.Option("--keep-ids", help="Take over the id that DNS shows, where the text is the same.")
     ] = False,
+    allow_private: Annotated[
+        bool, typer.Option("--allow-private", help="With --keep-ids: ask policy hosts in private networks too.")
+    ] = False,
     update: Annotated[bool, typer.Option("--update", help="Change the domains that are here already, too.")] = False,
     customer: CustomerOption = None,
     note: ReasonOption = "",
@@ -74,7 +77,7 @@ def import_(
             raise CommandError(f"{source} does not exist: name a CSV or JSON file, or a folder of policy texts.")
     found = together(sources)
     need_reason(force=force, note=note)
-    desk = open_desk(store, resolver)
+    desk = open_desk(store, resolver, allow_private=allow_private)
     importer = Importer(
         desk, mx_from_dns=mx_from_dns, keep_ids=keep_ids, update=update, customer=customer, why=note, force=force
     )
@@ -120,6 +123,16 @@ class _Importing(Changing):
                 complain("\n".join(f"{reason}{remedy}" for reason in outcome.reasons))
             case _:
                 complain(refusal(outcome, "imported"))
+
+    def _next(self) -> str:
+        if self.dry_run:
+            return "the same line without --dry-run."
+        if not self.added:
+            return ""
+        return (
+            "'mta-sts dns show --all' prints the records to publish, 'mta-sts bind --all' gives each policy host its "
+            "certificate, and 'mta-sts plan' lists what is still to do."
+        )
 
     def _tally(self) -> None:
         counts, would = self.counts, "would be " if self.dry_run else ""

@@ -1,4 +1,4 @@
-"""How every command that changes policies runs: what it comes to, the brake, the writes, and the tally at the end."""
+"""How every command that changes policies runs: the decisions, the brake, the writes, and the counts at the end."""
 
 import sys
 from collections import Counter
@@ -14,7 +14,7 @@ from policy_store.changes.many import decide_all, write_all
 from policy_store.changes.outcome import Outcome
 from policy_store.changes.selection import Selection
 from policy_store.cli.errors import PROBLEM, UNREACHABLE, WRONG_USE, CommandError
-from policy_store.cli.screen import coloured, complain, print_json, printer, progress, say
+from policy_store.cli.screen import coloured, complain, manner, print_json, printer, progress, say, suggest
 from policy_store.dns_records import StsRecord, records_to_delegate
 from policy_store.record_texts import block
 from policy_store.tables.entry import Entry
@@ -22,14 +22,14 @@ from policy_store.tables.row import InvalidRow
 from policy_store.tables.store import Store
 from policy_store.times import shown, shown_due
 
-_FEW = 10  # named domains of which it is told that nothing changes
+_FEW = 10  # named domains for which it prints that nothing changes
 
 
 @dataclass
 class Changing:
     """One run of a command over some domains. `done` is the word for it: `changed`, `promoted`, `removed`.
 
-    `reason` tells that the operator gave a reason, which taking protection away from several domains needs.
+    `reason` is whether the operator gave a reason: it is required to take protection away from several domains.
     """
 
     store: Store
@@ -45,7 +45,7 @@ class Changing:
     def run_selected(
         self, selection: Selection, decide: Callable[[Entry], Planned], what: str, *, gone: bool = False
     ) -> None:
-        """Decide for each domain that is selected, with a row or, as `gone` says, without one, and carry it out.
+        """Decide for each selected domain and carry it out. Domains without a row count only if `gone`.
 
         Raises what `run` raises, and NoMatch.
         """
@@ -58,10 +58,12 @@ class Changing:
         self.run(decide_all(decide, entries, attrgetter("domain")), what)
 
     def run(self, planned: Iterable[Planned], what: str = "", total: int | None = None) -> None:
-        """Tell what becomes of each domain as it ends, and the counts whatever happens.
+        """Print the result for each domain as it ends, and the counts whatever happens.
 
-        Raises typer.Exit where one was refused or failed, CommandError where it has to be confirmed and is not.
+        Raises typer.Exit if one was refused or failed, CommandError if it needs a confirmation and gets none.
         """
+        if not manner.quiet:
+            manner.name_store()
         outcomes = self._outcomes(progress(planned, what, total) if what else planned)
         try:
             if self.json:
@@ -72,13 +74,15 @@ class Changing:
         finally:
             if not self.json:
                 self._tally()
+        if self.counts["changed"] and not self.json and (advice := self._next()):
+            suggest(advice)
         if self.counts["failed"] and self._unreached == self.counts.total():
             raise typer.Exit(UNREACHABLE)
         if self.counts["refused"] or self.counts["failed"]:
             raise typer.Exit(PROBLEM)
 
     def _outcomes(self, planned: Iterable[Planned]) -> Iterator[Planned]:
-        """What becomes of each domain: at once where nothing is to be written, the rest once that is confirmed."""
+        """The result for each domain: at once if nothing is written, the others after the confirmation."""
         changes: list[Change] = []
         for outcome in planned:
             if isinstance(outcome, Change):
@@ -100,7 +104,7 @@ class Changing:
     _alone: bool = False
 
     def _brake(self, changes: Sequence[Change]) -> None:
-        """Show what many changes come to, and have it confirmed. Raises CommandError."""
+        """Show a summary of many changes, and ask for confirmation. Raises CommandError."""
         asked = question(self.store.name, changes)
         if self.dry_run:
             if len(changes) > 1:
@@ -139,7 +143,7 @@ class Changing:
                 record = f"_mta-sts.{change.domain}"
                 say(f"{change.domain} is removed. Delete its TXT record {record} too, if it is still there.")
             return
-        if self.verbose or self._alone:
+        if (self.verbose or self._alone) and not manner.quiet:
             for line in coloured(_difference(change)):
                 printer().print(line, soft_wrap=True)
         differences = ", ".join(change.differences)
@@ -152,6 +156,10 @@ class Changing:
         if self.store.zone and change.entry.row is None and self._alone and not self.dry_run:
             for sentence in _delegation_lines(change.domain, self.store.zone):
                 say(sentence)
+
+    def _next(self) -> str:
+        """What comes after this command; empty where the outcomes themselves say it."""
+        return ""
 
     def _tally(self) -> None:
         counts = self.counts
@@ -170,7 +178,7 @@ def refusal(outcome: Planned, done: str) -> str:
 
 
 def noticed_lines(change: Change) -> Iterator[str]:
-    """What was noticed on the way: findings of lint but advice, and reasons."""
+    """What was noticed on the way: findings of lint except infos, and reasons."""
     domain = change.domain
     for found in change.findings:
         if found.severity != "info":
@@ -204,7 +212,7 @@ def _date_lines(change: Change, zone: str) -> Iterator[str]:
 
 
 def to_publish(domain: str, id_: str) -> str:
-    """What people are told to publish."""
+    """The sentence that says what to publish."""
     return f"publish TXT _mta-sts.{domain} {StsRecord(id_).text}"
 
 
@@ -212,7 +220,7 @@ def _unchanged_lines(outcome: Unchanged) -> Iterator[str]:
     domain = outcome.domain
     yield from map(str, outcome.reasons)
     if outcome.id is not None and outcome.publish_from is not None:
-        yield f"{domain} is so already: {to_publish(domain, outcome.id)} from {shown(outcome.publish_from)} on"
+        yield f"{domain} is unchanged: {to_publish(domain, outcome.id)} from {shown(outcome.publish_from)} on"
     if outcome.removable_from is not None:
         yield f"{domain}: the TXT record and the row have to stay until {shown_due(outcome.removable_from)}"
 
@@ -231,7 +239,7 @@ def _question_lines(asked: Question) -> Iterator[str]:
     yield f"This changes {domains} of the store {asked.store}:"
     yield from (f"  {line}" for line in asked.summary)
     if asked.protection:
-        yield "It takes protection away: senders will no longer hold back mail that an attacker could read."
+        yield "It takes protection away: senders will deliver mail even if an attacker could read it."
 
 
 def _confirmed(asked: Question) -> bool:

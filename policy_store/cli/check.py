@@ -4,7 +4,6 @@ import asyncio
 import socket
 import ssl
 import time
-import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,45 +11,36 @@ from typing import Annotated
 
 import typer
 from azure.core.exceptions import AzureError
-from rich.padding import Padding
-from rich.text import Text
 
+from policy_store.cli.check_screen import print_check, print_checks, write_junit
 from policy_store.cli.command import app
-from policy_store.cli.errors import PROBLEM, CommandError
-from policy_store.cli.lint import print_findings
-from policy_store.cli.options import JsonOption, ResolverOption, StoreOption, read_domain
-from policy_store.cli.screen import print_json, print_table, printer, progress
-from policy_store.cli.session import lookup, open_store
+from policy_store.cli.errors import PROBLEM, UNREACHABLE, CommandError
+from policy_store.cli.options import JsonOption, ResolverOption, StoreOption, read_domains
+from policy_store.cli.screen import complain, print_json, progress
+from policy_store.cli.session import NoStore, lookup, open_store
 from policy_store.exchange.sources import together
 from policy_store.lint.findings import Finding
 from policy_store.policy import LARGEST_TEXT
 from policy_store.pool import concurrently
 from policy_store.sender.facts import Facts
-from policy_store.sender.gather import Network, gather
+from policy_store.sender.gather import gather
+from policy_store.sender.limits import HTTPS_SECONDS, SMTP_SECONDS
+from policy_store.sender.network import Network
 from policy_store.sender.published import compare, served_word
-from policy_store.sender.report import Check, finding, report
+from policy_store.sender.report import Check, report
+from policy_store.sender.rules import finding
 from policy_store.sender.tls import strict_context
-from policy_store.sender.verdict import Word
 from policy_store.settings import SettingsError
 from policy_store.tables.row import Row
 from policy_store.tables.store import Store
 
 _AT_ONCE = 50  # domains, each with a few questions to DNS at a time
 _MINUTE = 60.0
-_WORST_FIRST: tuple[Word, ...] = ("deferred", "unprotected", "unknown", "verified")
-_STYLES: dict[Word, str] = {"deferred": "bold red", "unprotected": "yellow", "unknown": "cyan", "verified": "green"}
-_MEANING: dict[Word, str] = {
-    "verified": "a message goes to a verified host over TLS, or not at all",
-    "unprotected": "a message is delivered, but nothing stops an attacker on the way",
-    "deferred": "no MX host passes: a message waits, and bounces after some days",
-    "unknown": "cannot be told from here",
-}
-_EXCHANGE = {"5.4.8": "5.4.8 (4.4.8 while it retries)", "5.7.5": "5.7.5 (4.7.5 while it retries)"}
 
 
 @dataclass(frozen=True, slots=True)
 class _Limits:
-    """The limits in seconds and octets that the options set."""
+    """The limits in seconds and bytes that the options set."""
 
     dns: float
     https: float
@@ -73,6 +63,9 @@ def check(
     junit: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write a JUnit report for a pipeline.", show_default=False)
     ] = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Details of all domains, not only of those with problems.")
+    ] = False,
     https_port: Annotated[int, typer.Option(min=1, max=65535, help="The policy hosts' port.")] = 443,
     smtp_port: Annotated[int, typer.Option(min=1, max=65535, help="The MX hosts' port.")] = 25,
     ca_file: Annotated[
@@ -82,9 +75,11 @@ def check(
         bool, typer.Option("--allow-private", help="Ask addresses of private networks too.")
     ] = False,
     dns_seconds: Annotated[float, typer.Option(min=0.1, help="How long a DNS answer may take.")] = 5,
-    https_seconds: Annotated[float, typer.Option(min=0.1, help="How long the policy may take.")] = 60,
-    smtp_seconds: Annotated[float, typer.Option(min=0.1, help="How long an SMTP step may take.")] = 10,
-    text_limit: Annotated[int, typer.Option(min=1, help="How many octets of the policy are read.")] = LARGEST_TEXT,
+    https_seconds: Annotated[float, typer.Option(min=0.1, help="How long the policy may take.")] = HTTPS_SECONDS,
+    smtp_seconds: Annotated[
+        float, typer.Option(min=0.1, help="How long an SMTP step may take, the greeting too.")
+    ] = SMTP_SECONDS,
+    text_limit: Annotated[int, typer.Option(min=1, help="How many bytes of the policy are read.")] = LARGEST_TEXT,
     json: JsonOption = False,
     resolver: ResolverOption = "",
     store: StoreOption = "",
@@ -93,8 +88,9 @@ def check(
 
     Example: mta-sts check contoso.com
     """
+    if watch and junit is not None:
+        raise CommandError("--watch never ends, and --junit is written at the end: give one of them.")
     tables = _store(store, needed=every)
-    names = _names(domains or (), file, every, tables)
     limits = _Limits(dns_seconds, https_seconds, smtp_seconds, text_limit)
 
     def network() -> Network:
@@ -110,46 +106,58 @@ def check(
             allow_private,
         )
 
+    named = _named(domains or (), file, every=every)
+
+    def names() -> list[str]:
+        return list(dict.fromkeys([*named, *(tables.domains() if every and tables is not None else ())]))
+
     if watch:
         _watch(names, network, tables, watch * _MINUTE, json=json)
+    all_names = names()
     found: list[Check] = []
-    checks = progress(_check_all(names, network(), tables), "Checking", len(names))
+    checks = progress(_check_all(all_names, network(), tables), "Checking", len(all_names))
     if json:
         print_json(_kept(checks, found))
     else:
         found += checks
-        for item in sorted(found, key=lambda item: _WORST_FIRST.index(item.verdict)):
-            _print(item)
+        print_checks(found, verbose=verbose)
     if junit is not None:
-        _write_junit(found, junit)
-    if any(map(_is_bad, found)):
+        write_junit(found, junit)
+    if any(item.is_bad and not item.saw_nothing for item in found):
         raise typer.Exit(PROBLEM)
+    if blind := sum(item.saw_nothing for item in found):
+        complain(
+            f"Of {blind} of {len(found)} domains nothing could be looked up: check the network, or give --resolver."
+        )
+        raise typer.Exit(UNREACHABLE)
 
 
 def _store(store: str, *, needed: bool) -> Store | None:
-    """The store to compare with; none where no settings name one and none is needed."""
+    """The store to compare with; none where no settings name one and none is needed. Raises SettingsError."""
     try:
         return open_store(store)
-    except SettingsError:
+    except NoStore:
+        if needed:
+            raise
+        return None
+    except SettingsError as error:
         if needed or store:
             raise
+        complain(f"Nothing was compared with the store: {error}.")
         return None
 
 
-def _names(domains: Sequence[str], file: str, every: bool, store: Store | None) -> list[str]:
-    """The domains to check, each once. Raises CommandError."""
+def _named(domains: Sequence[str], file: str, *, every: bool) -> list[str]:
+    """The domains that were named, each once. Raises CommandError."""
     texts = list(domains)
     if file:
         found = together([file])
         if wrong := [problem for proposal in found for problem in proposal.sentences]:
             raise CommandError("\n".join(wrong))
         texts += [proposal.domain for proposal in found if proposal.domain]
-    names = [read_domain(text) for text in texts]
-    if every and store is not None:
-        names += store.domains()
-    if not names and not every:
+    if not texts and not every:
         raise CommandError("Name the domains, or give --all or --file.")
-    return list(dict.fromkeys(names))
+    return read_domains(texts)
 
 
 def _context(ca_file: Path | None) -> ssl.SSLContext:
@@ -165,7 +173,7 @@ def _check_all(names: Sequence[str], network: Network, store: Store | None) -> I
         more = await asyncio.to_thread(_compare, facts, store) if store else []
         return report(facts, more)
 
-    return concurrently(one, names, _AT_ONCE)
+    return concurrently(one, names, _AT_ONCE, in_order=True)
 
 
 def _compare(facts: Facts, store: Store) -> list[Finding]:
@@ -184,11 +192,10 @@ def _compare(facts: Facts, store: Store) -> list[Finding]:
         findings.append(finding("id_old", domain, status.detail))
     elif status.word == "unknown id":
         findings.append(finding("id_unknown", domain, status.detail))
-    fetched = facts.policy_host.fetched
-    if fetched is not None and fetched.problem is None and isinstance(entry.row, Row):
-        word, detail = served_word(fetched.text, entry.known)
-        if word != "newest text":
-            findings.append(finding("row_differs", domain, detail))
+    if isinstance(entry.row, Row):
+        texts = dict.fromkeys(each.text for _, each in facts.policy_host.counting if each.problem is None)
+        words = (served_word(text, entry.known) for text in texts)
+        findings += [finding("row_differs", domain, detail) for word, detail in words if word != "newest text"][:1]
     return findings
 
 
@@ -199,64 +206,38 @@ def _kept(checks: Iterable[Check], found: list[Check]) -> Iterator[Check]:
 
 
 def _watch(
-    names: Sequence[str], network: Callable[[], Network], store: Store | None, seconds: float, *, json: bool
+    names: Callable[[], Sequence[str]],
+    network: Callable[[], Network],
+    store: Store | None,
+    seconds: float,
+    *,
+    json: bool,
 ) -> None:
     """Check again and again, and print each check that says otherwise than the last one."""
     before: dict[str, Check] = {}
     while True:
         changed = [
-            item for item in _check_all(names, network(), store) if _essence(before.get(item.domain)) != _essence(item)
+            item
+            for item in _check_all(names(), network(), store)
+            if _essence(before.get(item.domain)) != _essence(item)
         ]
         for item in changed:
             before[item.domain] = item
             if json:
                 print(item.model_dump_json(by_alias=True), flush=True)
             else:
-                _print(item)
+                print_check(item)
         time.sleep(seconds)
 
 
 def _essence(item: Check | None) -> object:
     """What counts as a change: words and codes, not the seconds in a sentence."""
-    return item and (item.verdict, item.if_enforced, item.result_type, item.mx, sorted(f.code for f in item.findings))
-
-
-def _is_bad(item: Check) -> bool:
-    return item.verdict == "deferred" or any(found.severity == "error" for found in item.findings)
-
-
-def _print(item: Check) -> None:
-    """One domain for people: the verdict, the MX hosts, the findings with their remedies."""
-    console = printer()
-    enforced = "" if item.if_enforced == item.verdict else f" (if enforced: {item.if_enforced})"
-    console.print(Text.assemble((item.domain, "bold"), ": ", (item.verdict, _STYLES[item.verdict]), enforced))
-    console.print(Padding(Text(_MEANING[item.verdict]), (0, 0, 0, 2)))
-    if item.result_type:
-        console.print(Padding(Text(f"a report would say {item.result_type}"), (0, 0, 0, 2)))
-    if item.reports_to:
-        here = "an app such as this takes them" if item.reports_posted_here else "none is posted to an app such as this"
-        console.print(Padding(Text(f"reports go to {', '.join(item.reports_to)}: {here}"), (0, 0, 0, 2)))
-    if item.mx:
-        rows = [
-            (mx.host, mx.verdict, mx.if_enforced, _EXCHANGE.get(mx.exchange_code or "", ""), mx.result_type or "")
-            for mx in item.mx
-        ]
-        print_table(("MX host", "verdict", "enforced", "Exchange", "report"), rows)
-    print_findings(item.findings, title=False)
-    console.print()
-
-
-def _write_junit(found: Sequence[Check], path: Path) -> None:
-    """A test case for each domain; one that is deferred or has an error is a failure."""
-    suite = ET.Element("testsuite", name="mta-sts check", tests=str(len(found)), failures=str(sum(map(_is_bad, found))))
-    for item in found:
-        case = ET.SubElement(suite, "testcase", classname="mta-sts", name=item.domain)
-        lines = [f"{found.severity} {found.code}: {found.message}" for found in item.findings]
-        if _is_bad(item):
-            ET.SubElement(case, "failure", message=f"{item.verdict}: {_MEANING[item.verdict]}").text = "\n".join(lines)
-        else:
-            ET.SubElement(case, "system-out").text = "\n".join(lines)
-    try:
-        ET.ElementTree(suite).write(path, encoding="utf-8", xml_declaration=True)
-    except OSError as error:
-        raise CommandError(f"{path} cannot be written: {error.strerror}.") from error
+    return item and (
+        item.verdict,
+        item.if_enforced,
+        item.published,
+        item.mail_hosts.state,
+        item.result_type,
+        item.mx,
+        sorted(f.code for f in item.findings),
+    )

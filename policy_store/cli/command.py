@@ -1,5 +1,5 @@
-"""The command as a whole: its commands in the order of a day's work, each imported when it is called; and one
-sentence in place of a traceback, whatever goes wrong.
+"""The command as a whole: its commands in the order of a day's work, each imported when it is called; and one sentence
+instead of a traceback, whatever goes wrong.
 """
 
 from collections.abc import Iterator, MutableMapping
@@ -7,10 +7,11 @@ from importlib import import_module
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
-from typer.main import get_command_from_info, get_group_from_info
+from typer.core import CompletionItem, TyperGroup  # type: ignore[attr-defined] # what completion asks for is not exported
+from typer.main import get_command, get_command_from_info, get_group_from_info
 
 from policy_store.cli.errors import explained
+from policy_store.cli.screen import manner, prepare_output
 
 # The heading, the name, the module, and the first sentence of its help: so that help imports none of the modules.
 COMMANDS = {
@@ -37,9 +38,10 @@ COMMANDS = {
     "DNS and Azure": {
         "dns": ("dns", "The DNS records: print, check and publish them."),
         "bind": ("bind", "Bind mta-sts.DOMAIN to the app, with a free certificate or your own."),
-        "unbind": ("bind", "Take mta-sts.DOMAIN from the app, with its free certificate."),
+        "unbind": ("bind", "Remove mta-sts.DOMAIN from the app, with its free certificate."),
     },
     "Look after the store": {
+        "stores": ("stores", "List the stores that your configuration file names, for --store NAME."),
         "audit": ("audit", "Record what was changed by hand and report what is broken."),
         "backup": ("backup", "Save the tables whole in one file: every row with all its cells, every revision."),
         "restore": ("backup", "Put back what a backup has and the tables lack; what is there stays."),
@@ -83,18 +85,41 @@ class _Command(TyperGroup):
         super().__init__(**{**attributes, "commands": {}})
         self.commands = _Commands()
 
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run it. Patterns stay as they are typed: typer would put file names in their place on Windows."""
+        prepare_output()
+        manner.begin()
+        return super().main(*args, **{**extra, "windows_expand_args": False})
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """`help COMMAND` is `COMMAND --help`."""
+        return super().parse_args(ctx, [*args[1:], "--help"] if args[:1] == ["help"] else args)
+
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
+        except (BrokenPipeError, ModuleNotFoundError):  # nobody reads on; the command is not wholly installed
+            raise
         except Exception as error:
             if type(error).__module__.startswith("typer"):  # wrong use, which typer words itself; and the end
                 raise
             message, code = explained(error)
-        typer.echo(message, err=True)
+        manner.name_store(before=message)
         raise typer.Exit(code)
 
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """The commands that begin so, of which none is imported for it; or the options."""
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        return [
+            CompletionItem(name, help=sentence)
+            for group in COMMANDS.values()
+            for name, (_, sentence) in group.items()
+            if name.startswith(incomplete)
+        ]
+
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Plain, since what draws frames takes longer to import than all else that is printed here."""
+        """Plain text, because the library that draws frames takes longer to import than everything else here."""
         self.format_usage(ctx, formatter)
         self.format_help_text(ctx, formatter)
         self.format_options(ctx, formatter)
@@ -107,16 +132,26 @@ class _Command(TyperGroup):
 
 
 def _made(name: str) -> Any:
-    """The command or the group of commands that a module registered."""
+    """The command or the group of commands that a module registered, with the options that every command has."""
     for info in app.registered_commands:
         if info.name == name:
-            return get_command_from_info(info, pretty_exceptions_short=False, rich_markup_mode="rich")
+            return _mannered(get_command_from_info(info, pretty_exceptions_short=False, rich_markup_mode="rich"))
     for group in app.registered_groups:
         if group.name == name:
-            return get_group_from_info(
+            made = get_group_from_info(
                 group, pretty_exceptions_short=False, suggest_commands=True, rich_markup_mode="rich"
             )
+            for command in made.commands.values():
+                _mannered(command)
+            return made
     raise KeyError(name)
+
+
+def _mannered(command: Any) -> Any:
+    """The command with `--quiet` and `--verbose`, unless it has a `--verbose` of its own."""
+    taken = {option for parameter in command.params for option in parameter.opts}
+    command.params += [parameter for parameter in get_command(_manners).params if taken.isdisjoint(parameter.opts)]
+    return command
 
 
 app = typer.Typer(
@@ -125,7 +160,6 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
-    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -138,10 +172,52 @@ def _print_version(*, wanted: bool) -> None:
         raise typer.Exit
 
 
+def _be_quiet(*, wanted: bool) -> None:
+    manner.quiet = manner.quiet or wanted
+
+
+def _be_verbose(*, wanted: bool) -> None:
+    """Have each request over HTTP told in a line."""
+    if wanted and not manner.verbose:
+        import logging
+
+        manner.verbose = True
+        requests = logging.getLogger("urllib3.connectionpool")
+        requests.setLevel(logging.DEBUG)
+        requests.addHandler(logging.StreamHandler())
+
+
+QuietOption = Annotated[
+    bool,
+    typer.Option(
+        "--quiet", "-q", help="Print only what was asked for, and errors.", callback=_be_quiet, expose_value=False
+    ),
+]
+VerboseOption = Annotated[
+    bool,
+    typer.Option(
+        "--verbose",
+        "-v",
+        help="Say which store it is, and each request to it.",
+        callback=_be_verbose,
+        expose_value=False,
+    ),
+]
+
+_manners = typer.Typer(add_completion=False)
+
+
+@_manners.command()
+def _every_command(quiet: QuietOption = False, verbose: VerboseOption = False) -> None:
+    """Hold the options that every command has."""
+
+
 @app.callback()
 def mta_sts(
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
     ] = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
 ) -> None:
     """Look after the MTA-STS policies of many domains."""

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from policy_store.sender.dns_check import DnsCheck  # brings dnspython, which only the check needs
 
 _RESOURCE_GROUP = '"$RESOURCE_GROUP"'
+_FETCH_SECONDS = 10  # senders that matter have given up by then
 _NEXT_URI = re.compile(r",(?=\s*(?:mailto|https):)", re.IGNORECASE)
 _PLAIN = re.compile(r"[A-Za-z0-9_.-]+")
 
@@ -71,8 +72,8 @@ def show(
         str,
         typer.Option(
             metavar="NAME",
-            envvar="POLICY_APP_HOST",
-            help="The app's default host name, for the CNAME at mta-sts.DOMAIN.",
+            help="The app's default host name, for the CNAME at mta-sts.DOMAIN; else that of the store, or "
+            "POLICY_APP_HOST.",
             show_default=False,
         ),
     ] = "",
@@ -84,8 +85,8 @@ def show(
         str,
         typer.Option(
             metavar="TEXT",
-            envvar="POLICY_VERIFICATION_ID",
-            help="The app's verification id, for the TXT record asuid.mta-sts.DOMAIN.",
+            help="The app's verification id, for the TXT record asuid.mta-sts.DOMAIN; else that of the store, or "
+            "POLICY_VERIFICATION_ID.",
             show_default=False,
         ),
     ] = "",
@@ -129,6 +130,8 @@ def show(
     refuse_together(json=json, format=format_, letter=as_letter)
     if resource_group and format_ != "az":
         raise CommandError("--resource-group is for --format az: give both, or neither.")
+    place = session.read_place(store)
+    app_host, verification_id = app_host or place.app_host, verification_id or place.verification_id
     wanted = Wanted(
         read_domain(zone) if zone else "",
         read_domain(app_host) if app_host else "",
@@ -169,6 +172,9 @@ def check(
     ca_file: Annotated[
         str, typer.Option(metavar="FILE", help="Authorities (PEM) to trust too.", show_default=False)
     ] = "",
+    allow_private: Annotated[
+        bool, typer.Option("--allow-private", help="Ask policy hosts in private networks too.")
+    ] = False,
     format_: FormatOption = None,
     json: JsonOption = False,
     resolver: ResolverOption = "",
@@ -179,6 +185,7 @@ def check(
     Example: mta-sts dns check --all
     """
     from policy_store.sender.dns_check import DnsChecker
+    from policy_store.sender.network import Network
     from policy_store.sender.tls import strict_context
 
     selection = read_selection(domains, every=every, where=where)
@@ -187,9 +194,15 @@ def check(
     except OSError as error:  # ssl.SSLError is one
         raise CommandError(f"--ca-file {ca_file} cannot be read as PEM: {error.strerror or error}.") from error
     tables = open_store(store)
-    checker = DnsChecker(
-        lookup(resolver).resolver, context, https_port, tables.fresh_seconds, session.now(), tables.zone
+    network = Network(
+        lookup(resolver).resolver,
+        context,
+        "",
+        https_port=https_port,
+        https_seconds=_FETCH_SECONDS,
+        allow_private=allow_private,
     )
+    checker = DnsChecker(network, tables.fresh_seconds, session.now(), tables.zone)
     checks = progress(checker.check_all(_entries(tables, selection)), "checking", len(selection.domains) or None)
     _print_checks(checks, shape_of(format_, json=json))
 
@@ -250,14 +263,17 @@ def _print_blocks(records: Sequence[DnsRecord], wanted: Wanted) -> None:
 
 
 def _print_rows(records: Iterable[DnsRecord], wanted: Wanted, customers: Mapping[str, str], shape: Shape) -> None:
-    """Print all records as one table for programs, with what is to be done about each."""
+    """Print all records as one table for programs, with what is to be done about each: CSV by CSV_COLUMNS, and TSV with
+    the domain first.
+    """
+    columns = CSV_COLUMNS if shape == "csv" else (*CSV_COLUMNS[1:], CSV_COLUMNS[0])
 
     def cells(record: DnsRecord) -> list[str]:
         state = record_state(record, session.now(), wanted.delegate)
         row = csv_row(record, customer=customers.get(record.domain, ""), state=state)
-        return [row[column] for column in CSV_COLUMNS]
+        return [row[column] for column in columns]
 
-    print_rows(CSV_COLUMNS, map(cells, records), shape)
+    print_rows(columns, map(cells, records), shape)
 
 
 def _print_lines(records: Iterable[DnsRecord], wanted: Wanted, resource_group: str, *, az: bool) -> None:

@@ -1,6 +1,7 @@
 """The commands that change policies: add, edit, rollback, remove."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -116,7 +117,22 @@ def add(
     def decide() -> Planned:
         return operations.add(desk, desk.store.entry(name), policy, note=note, customer=customer, force=force)
 
-    Changing(desk.store, "added", dry_run=dry_run, json=json).run([attempt(decide, name)])
+    _Adding(desk.store, "added", dry_run=dry_run, json=json, domain=name).run([attempt(decide, name)])
+
+
+@dataclass
+class _Adding(Changing):
+    """Says of a new domain what comes next."""
+
+    domain: str = ""
+
+    def _next(self) -> str:
+        if self.dry_run:
+            return ""
+        return (
+            f"'mta-sts dns show {self.domain}' prints the records to publish, 'mta-sts bind {self.domain}' gives the "
+            f"policy host its certificate, and 'mta-sts check {self.domain}' shows what senders see."
+        )
 
 
 @app.command("edit")
@@ -129,13 +145,14 @@ def edit(
         int | None, typer.Option(metavar="SECONDS|60d|8w", parser=_read_max_age, help=_MAX_AGE_HELP)
     ] = None,
     mx: Annotated[
-        list[str] | None, typer.Option(metavar="PATTERN", help="Patterns in place of those that are there.")
+        list[str] | None, typer.Option(metavar="PATTERN", help="Patterns that replace the present ones.")
     ] = None,
     add_mx: Annotated[
-        list[str] | None, typer.Option(metavar="PATTERN", help="A pattern to add; says from when MX may use it.")
+        list[str] | None,
+        typer.Option(metavar="PATTERN", help="A pattern to add; says from when MX records may use it."),
     ] = None,
     drop_mx: Annotated[
-        list[str] | None, typer.Option(metavar="PATTERN", help="A pattern to take out, once nobody needs it.")
+        list[str] | None, typer.Option(metavar="PATTERN", help="A pattern to delete, once nobody needs it.")
     ] = None,
     customer: CustomerOption = None,
     note: NoteOption = None,

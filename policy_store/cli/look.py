@@ -191,7 +191,7 @@ def diff(
 
 
 def _existing(tables: Store, domain: str) -> Entry:
-    """All that the store holds of a domain. Raises CommandError where that is nothing."""
+    """Everything about a domain in the store. Raises CommandError if there is nothing."""
     name = read_domain(domain)
     entry = tables.entry(name)
     if entry.row is None and not entry.revisions:
@@ -211,7 +211,7 @@ def _revision(entry: Entry, id_: str) -> Revision:
 
 
 def _print_states(states: Iterable[PolicyState], *, dns: bool, reports: bool) -> None:
-    """Print the states a batch at a time, so that memory stays flat; problems stand below their domain."""
+    """Print the states a batch at a time, so that memory stays flat; problems are below their domain."""
     now, console = session.now(), printer()
     fixed = [("mode", 7), ("age", 7), *([("dns", 14)] if dns else []), *([("reports", 7)] if reports else [])]
     flexible = console.width - sum(width + 1 for _, width in fixed) - 2

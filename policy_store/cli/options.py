@@ -1,4 +1,4 @@
-"""The options that several commands share, each with one meaning, and how what a person typed is read."""
+"""The options that several commands share, each with one meaning, and the reading of what a person typed."""
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -10,13 +10,28 @@ from policy_store.cli.errors import CommandError
 if TYPE_CHECKING:
     from policy_store.changes.selection import Selection
 
+
+def _store_names(incomplete: str) -> list[str]:
+    """The named stores, for completion in a shell."""
+    import os
+
+    from policy_store.cli.config import StoresFile
+
+    try:
+        return [name for name in StoresFile.read(os.environ).stores if name.startswith(incomplete)]
+    except CommandError:
+        return []
+
+
 StoreOption = Annotated[
     str,
     typer.Option(
         "--store",
         metavar="STORE",
-        help="A connection string or the address of a table service, in place of that in the app settings.",
+        help="The store, in place of that in the app settings: a name from your file (mta-sts stores), the address of "
+        "a table service, or a connection string.",
         show_default=False,
+        autocompletion=_store_names,
     ),
 ]
 DomainArgument = Annotated[str, typer.Argument(metavar="DOMAIN", help="The policy domain.", show_default=False)]
@@ -40,7 +55,7 @@ FormatOption = Annotated[
     typer.Option(
         "--format",
         metavar="table|tsv|csv|json",
-        help="How to print: a table on a terminal, TSV where the output goes elsewhere, unless this says otherwise.",
+        help="How to print: without this option a table on a terminal, and TSV in a pipe or a file.",
         show_default=False,
     ),
 ]
@@ -87,7 +102,7 @@ def read_domains(texts: Iterable[str]) -> list[str]:
 
 
 def read_selection(domains: Sequence[str] | None, *, every: bool, where: Sequence[str] | None) -> "Selection":
-    """The domains named, or all that match `--where`. Raises CommandError where neither is given, or both are."""
+    """The domains named, or all that match `--where`. Raises CommandError if neither is given, or both are."""
     from policy_store.changes.selection import Selection, read_conditions
 
     if bool(domains) == (every or bool(where)):
@@ -96,13 +111,13 @@ def read_selection(domains: Sequence[str] | None, *, every: bool, where: Sequenc
 
 
 def need_reason(*, force: bool, note: str | None) -> None:
-    """Raise CommandError where something is forced without a reason."""
+    """Raise CommandError if something is forced without a reason."""
     if force and not (note or "").strip():
         raise CommandError("--force needs --note with the reason: it is recorded with the revision.")
 
 
 def refuse_together(**given: Any) -> None:
-    """Raise CommandError where more than one of these options is given, since one would be ignored."""
+    """Raise CommandError if more than one of these options is given, because one would be ignored."""
     names = [f"--{name.replace('_', '-')}" for name, value in given.items() if value]
     if len(names) > 1:
         raise CommandError(f"{' and '.join(names)} do not go together: give one of them.")

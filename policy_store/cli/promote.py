@@ -168,7 +168,7 @@ def _due(task: Task) -> str:
 
 
 def _groups(tasks: Sequence[Task]) -> Iterator[tuple[Task, tuple[str, str]]]:
-    """The tasks with what is to be done, those that are equal but for the domain in one; the soonest first."""
+    """The tasks, with those that differ in the domain only in one group; the soonest first."""
     groups: dict[tuple[str, str], list[Task]] = {}
     for task in tasks:
         groups.setdefault((_due(task), task.what.replace(task.domain, "DOMAIN")), []).append(task)

@@ -1,9 +1,12 @@
 """How commands print: tables, JSON, progress bars, and messages for people on standard error."""
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
@@ -22,11 +25,58 @@ _NUMBERS = ("line", "max_age", "ttl")  # columns that a spreadsheet may take for
 type Shape = Literal["table", "tsv", "csv", "json"]
 
 
+@dataclass
+class Manner:
+    """How this run of the command talks, and to which store: set anew by each run."""
+
+    quiet: bool = False
+    verbose: bool = False
+    store: str = ""
+    named: bool = False
+
+    def begin(self) -> None:
+        """Forget the run before: one process runs several only in tests."""
+        self.quiet = self.verbose = self.named = False
+        self.store = ""
+
+    def name_store(self, *, before: str = "", after: str = "") -> None:
+        """Say to people what comes before and after, and in between, once in a run, which store it is."""
+        store = f"Store: {self.store}" if self.store and not self.named else ""
+        if text := f"{before} {store}{after}".strip():
+            complain(text)
+        self.named = True
+
+
+manner = Manner()
+
+
+def prepare_output() -> None:
+    """Have what cannot be written in the encoding of the output, as that of a file on Windows, written as numbers."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, ValueError):  # no stream, or one of somebody else's make
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+
+def end_output() -> None:
+    """Write out what is left; where nobody reads on, leave it, so that Python does not complain of it at the end."""
+    try:
+        if sys.__stdout__ is not None:
+            sys.__stdout__.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
 def printer() -> "Console":
-    """Standard output: coloured on a terminal only, 80 columns where nothing says how wide it is."""
+    """Standard output: styled on a terminal without NO_COLOR only, 80 columns if the width is unknown."""
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=False)
+    return Console(highlight=False, soft_wrap=False, color_system=None if os.environ.get("NO_COLOR") else "auto")
+
+
+def suggest(message: str) -> None:
+    """Say to people what comes next, on standard error, so that it is no part of what is piped on."""
+    if not manner.quiet:
+        complain(f"Next: {message}")
 
 
 def complain(message: str) -> None:
@@ -36,7 +86,8 @@ def complain(message: str) -> None:
 
 def say(message: str) -> None:
     """Print a line for people on standard output, unfolded."""
-    print(clean(message), flush=True)
+    if not manner.quiet:
+        print(clean(message), flush=True)
 
 
 def print_json(items: "BaseModel | Iterable[BaseModel]") -> None:
@@ -105,11 +156,11 @@ def coloured(lines: Sequence[str]) -> "list[Text]":
 
 
 def progress[T](items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
-    """The items; where standard error is a terminal, a bar says how many are done while the next one is worked on.
+    """The items. If standard error is a terminal, a bar says how many are done while the next one is in work.
 
-    Nothing of that is left whenever an item is handed out: what is printed then, in whatever way, begins a line.
+    The bar is gone whenever an item is returned, so that what is printed then begins a line.
     """
-    if not sys.stderr.isatty():
+    if manner.quiet or not sys.stderr.isatty():
         yield from items
         return
     shown = ""

@@ -53,7 +53,7 @@ def _write(store: Store, name: str, folder: Path, host: SiteHost) -> list[str]:
     if row is None:
         raise SiteRefused(f"it has no row: 'mta-sts add {name}' makes one")
     if not isinstance(row, Row):
-        raise SiteRefused(f"its row holds no policy: {row}")
+        raise SiteRefused(f"its row is not a policy: {row}")
     try:
         return write_site(folder, name, row.policy, host)
     except OSError as error:

@@ -72,6 +72,8 @@ def write_policies(
             return _write_texts(path, rows)
         with whole(path, force=force, mark=target == "csv") as file:
             return _write_csv(file, rows, separator) if target == "csv" else _write_json(file, rows)
+    except BrokenPipeError:  # nobody reads on
+        raise
     except OSError as error:
         raise TargetError(f"{path} cannot be written: {error.strerror}") from error
 

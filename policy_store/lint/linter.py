@@ -69,9 +69,9 @@ def lint_row(row: Row | InvalidRow) -> list[Finding]:
 
 def _size(octets: int) -> Iterator[Note]:
     if octets > LARGEST_TEXT:
-        yield Note("too_large", f"the text has {octets} octets: senders stop reading at {LARGEST_TEXT}")
+        yield Note("too_large", f"the text has {octets} bytes: senders stop reading at {LARGEST_TEXT}")
     elif octets > _CHASQUID_READS:
-        yield Note("over_10_kib", f"the text has {octets} octets: chasquid reads only {_CHASQUID_READS}")
+        yield Note("over_10_kib", f"the text has {octets} bytes: chasquid reads only {_CHASQUID_READS}")
 
 
 def _domain(domain: str | None, mode: str | None) -> Iterator[Note]:

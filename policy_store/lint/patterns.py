@@ -9,8 +9,18 @@ from policy_store.lint.known_names import completed, has_top_level_domain, is_mi
 _EXCHANGE = (
     ("outlook.com", 5, "'<name>.mail.protection.outlook.com'"),
     ("mx.microsoft", 4, "'<name>.<x>-v1.mx.microsoft'"),
+    # the clouds for the government of the United States, for China, and the former one for Germany
+    ("office365.us", 5, "'<name>.mail.protection.office365.us'"),
+    ("outlook.cn", 6, "'<name>.mail.protection.partner.outlook.cn'"),
+    ("outlook.de", 5, "'<name>.mail.protection.outlook.de'"),
 )
-_EXCHANGE_HOSTS = (".mail.protection.outlook.com", ".mx.microsoft")  # here one label stands for the domain
+_EXCHANGE_HOSTS = (
+    ".mail.protection.outlook.com",
+    ".mx.microsoft",
+    ".mail.protection.office365.us",
+    ".mail.protection.partner.outlook.cn",
+    ".mail.protection.outlook.de",
+)  # here one label stands for the domain
 _GOOGLE_NOTHING = ("google.com", "l.google.com", "gmail.com", "*.gmail.com", "googlemail.com")
 _SUBMISSION_HOSTS = ("smtp.gmail.com", "smtp.office365.com", "outlook.office365.com")
 

@@ -13,6 +13,7 @@ NO_LETTER = re.compile(r"[\W_]+")
 
 _ONCE = ("version", "mode", "max_age")
 _NO_FIELD = ("blank_line", "leading_space", "comment", "lone_cr", "control_character", "no_colon")
+_MOST_UNKNOWN_FIELDS = 200  # that are compared with the known ones
 _SECONDS = re.compile(r"[0-9]{1,10}")
 
 
@@ -28,6 +29,8 @@ class Reader:
         self._values: dict[str, str] = {}
         self._meant: set[str] = set()  # fields that stand there, if only people can see it
         self._near: set[int] = set()
+        self._spacing_said = False
+        self._unknown_fields = 0
         codes = {problem.line: problem.code for problem in problems}
         for number, line in enumerate(text.split("\n"), 1):
             self._line(number, line.removesuffix("\r"), codes.get(number))
@@ -56,15 +59,21 @@ class Reader:
             self._mx(number, value)
         elif name in _ONCE:
             self._once(number, name, value)
-        elif meant := _meant_field(name, value):
+        elif meant := self._meant_field(name, value):
             self._meant.add(meant)
             self._near.add(number)
             self._note("near_key", f"the field is named {quoted(name)}: it must be {meant}", number)
             return
         elif problem is None:
             self._unknown(number, name, value)
-        if line != f"{name}: {value}" and problem is None and all(note.code != "spacing" for note in self.notes):
+        if line != f"{name}: {value}" and problem is None and not self._spacing_said:
+            self._spacing_said = True
             self._note("spacing", "not exactly one space after the colon and none at the line's end", number)
+
+    def _meant_field(self, name: str, value: str) -> str | None:
+        """The same as the function; a text of thousands of unknown fields is no person's slip."""
+        self._unknown_fields += 1
+        return _meant_field(name, value) if self._unknown_fields <= _MOST_UNKNOWN_FIELDS else None
 
     def _mx(self, number: int, value: str) -> None:
         try:

@@ -1,7 +1,8 @@
 """What DNS answers, asked without a cache: a thin edge on dnspython."""
 
+import asyncio
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import dns.asyncresolver
@@ -15,7 +16,14 @@ from policy_store.sender.published import TxtState
 
 
 class LookupFailed(Exception):
-    """DNS gave no answer to a question: no server was reached in time, or it refuses, or answers SERVFAIL."""
+    """DNS gave no answer to a question: no server was reached in time, or it refuses, or answers SERVFAIL.
+
+    `answered` tells that a server said so, which other resolvers will hear too; silence may be of this network.
+    """
+
+    def __init__(self, message: str, *, answered: bool = False) -> None:
+        super().__init__(message)
+        self.answered = answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +36,30 @@ class MxHost:
 
 @dataclass(frozen=True, slots=True)
 class MxRecords:
-    """The MX records of a domain, the most preferred first; `null` where it says that it takes no mail (RFC 7505)."""
+    """The MX records of a domain, the most preferred first; `null` where one of them says that it takes no mail (RFC
+    7505), beside which no other may stand. `authenticated` tells whether the resolver found the answer signed (the AD
+    bit, RFC 6840).
+    """
 
     hosts: tuple[MxHost, ...] = ()
     null: bool = False
+    authenticated: bool = field(default=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """The TXT records at a name, and where its CNAME leads in the end; None where it has none."""
+
+    texts: tuple[str, ...] = ()
+    cname: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """The IPv4 addresses of a name and after them its IPv6 addresses, and where its CNAME leads in the end."""
+
+    addresses: tuple[str, ...] = ()
+    cname: str | None = None
 
 
 class Resolver:
@@ -55,13 +83,22 @@ class Resolver:
 
     async def mx(self, domain: str) -> MxRecords:
         """The MX records of `domain`."""
-        records = sorted((int(mx.preference), _shown(mx.exchange)) for mx in await self._ask(domain, "MX"))
-        hosts = tuple(MxHost(preference, host) for preference, host in records if host)
-        return MxRecords(hosts, null=bool(records) and not hosts)
+        answer, _ = await self._answer(domain, "MX")
+        found = () if answer is None else tuple(answer.rrset or ())
+        records = sorted((int(mx.preference), _shown(mx.exchange)) for mx in found)
+        hosts = tuple(dict.fromkeys(MxHost(preference, host) for preference, host in records if host))
+        signed = answer is not None and bool(answer.response.flags & dns.flags.AD)
+        return MxRecords(hosts, any(not host for _, host in records), signed)
 
     async def txt(self, name: str) -> tuple[str, ...]:
-        """The TXT records at `name`, each with its strings joined; octets above 127 come as characters of Latin-1."""
-        return tuple(b"".join(txt.strings).decode("latin-1") for txt in await self._ask(name, "TXT"))
+        """The TXT records at `name`, each with its strings joined; bytes above 127 come as characters of Latin-1."""
+        return (await self.texts(name)).texts
+
+    async def texts(self, name: str) -> Texts:
+        """The same with the name that a CNAME leads to."""
+        answer, cname = await self._answer(name, "TXT")
+        found = () if answer is None else tuple(answer.rrset or ())
+        return Texts(tuple(b"".join(txt.strings).decode("latin-1") for txt in found), cname)
 
     async def cname(self, name: str) -> str | None:
         """Where the name itself leads by a CNAME; None where it has none."""
@@ -69,13 +106,19 @@ class Resolver:
 
     async def addresses(self, name: str) -> tuple[str, ...]:
         """The IPv4 addresses and after them the IPv6 addresses of `name`."""
-        found = await self._ask(name, "A")
-        try:
-            found += await self._ask(name, "AAAA")
-        except LookupFailed:
-            if not found:
-                raise
-        return tuple(str(record.address) for record in found)
+        return (await self.host(name)).addresses
+
+    async def host(self, name: str) -> Addresses:
+        """The same with the name that a CNAME leads to. Where one of the two kinds cannot be looked up, the other one
+        counts.
+        """
+        both = await asyncio.gather(self._answer(name, "A"), self._answer(name, "AAAA"), return_exceptions=True)
+        answers = [each for each in both if not isinstance(each, BaseException)]
+        found = [str(record.address) for answer, _ in answers if answer is not None for record in answer.rrset or ()]
+        for each in both:
+            if isinstance(each, BaseException) and (not found or not isinstance(each, LookupFailed)):
+                raise each
+        return Addresses(tuple(found), next((cname for _, cname in answers if cname), None))
 
     async def has_tlsa(self, name: str) -> bool:
         """Whether there are TLSA records at `name` (RFC 6698)."""
@@ -95,24 +138,24 @@ class Resolver:
                 return tuple(filter(None, issuers)) if issuers else None
         return None
 
-    async def authenticated(self, domain: str) -> bool:
-        """Whether the resolver says that it found the answer on the MX records signed (the AD bit, RFC 6840)."""
-        answer = await self._answer(domain, "MX")
-        return answer is not None and bool(answer.response.flags & dns.flags.AD)
-
     async def _ask(self, name: str, kind: str) -> list[Any]:
         """The records of the answer; none where the name does not exist or has none of this type."""
-        answer = await self._answer(name, kind)
+        answer, _ = await self._answer(name, kind)
         return [] if answer is None else list(answer.rrset or ())
 
-    async def _answer(self, name: str, kind: str) -> dns.resolver.Answer | None:
+    async def _answer(self, name: str, kind: str) -> tuple[dns.resolver.Answer | None, str | None]:
+        """The answer, None where the name does not exist, and where a CNAME leads in the end. Raises LookupFailed."""
         try:
             # A name longer than DNS allows cannot exist, but a domain that the store holds can be that long.
-            return await self._resolver.resolve(dns.name.from_text(name), kind, raise_on_no_answer=False, search=False)
-        except (dns.resolver.NXDOMAIN, dns.name.NameTooLong):
-            return None
+            asked = dns.name.from_text(name)
+            answer = await self._resolver.resolve(asked, kind, raise_on_no_answer=False, search=False)
+        except dns.name.NameTooLong:
+            return None, None
+        except dns.resolver.NXDOMAIN as error:
+            return None, _alias(asked, error.canonical_name)
         except (dns.exception.DNSException, OSError) as error:
-            raise LookupFailed(f"{kind} of {name}: {_reason(error)}") from error
+            raise LookupFailed(f"{kind} of {name}: {_reason(error)}", answered=_is_answer(error)) from error
+        return answer, _alias(asked, answer.canonical_name)
 
 
 async def sts_state(resolver: Resolver, domain: str) -> TxtState:
@@ -126,6 +169,18 @@ async def sts_state(resolver: Resolver, domain: str) -> TxtState:
 def _shown(name: dns.name.Name) -> str:
     """A name of an answer: dnspython escapes what is not printable."""
     return name.to_text(omit_final_dot=True).lower().removesuffix(".")
+
+
+def _alias(asked: dns.name.Name, found: dns.name.Name) -> str | None:
+    """Where a CNAME leads from the name that was asked; None without one."""
+    return None if asked == found else _shown(found)
+
+
+def _is_answer(error: Exception) -> bool:
+    """Whether a server answered at all."""
+    if isinstance(error, dns.resolver.NoNameservers):
+        return any(isinstance(what, str) for _, _, _, what, _ in error.kwargs.get("errors", ()))
+    return isinstance(error, dns.exception.DNSException) and not isinstance(error, dns.exception.Timeout)
 
 
 def _reason(error: Exception) -> str:

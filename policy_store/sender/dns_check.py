@@ -1,8 +1,7 @@
 """What `dns check` asks of the world: the TXT record of each domain and the text that its policy host serves."""
 
 import asyncio
-import ssl
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -11,8 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from policy_store.dns_records import StsRecord
 from policy_store.life import served_everywhere
 from policy_store.pool import concurrently
-from policy_store.sender.dns import LookupFailed, Resolver, sts_state
-from policy_store.sender.https import FetchFailed, fetch_policy
+from policy_store.sender.dns import LookupFailed, sts_state
+from policy_store.sender.facts import PolicyHost
+from policy_store.sender.network import Network
+from policy_store.sender.policy_host import ask_policy_host, next_step, why_no_text
 from policy_store.sender.published import DnsWord, ServedWord, compare, not_delegated, served_word, with_served
 from policy_store.tables.entry import Entry
 from policy_store.tables.history import Revision
@@ -38,20 +39,18 @@ class DnsCheck(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class DnsChecker:
-    """Checks domains, many at once. The policy hosts are asked at `port`, their certificates checked with `context`;
-    `zone` is the zone that customers delegate to, where there is one.
+    """Checks domains, many at once, over the network as it says; `zone` is the one that customers delegate to, where
+    there is one.
     """
 
-    resolver: Resolver
-    context: ssl.SSLContext
-    port: int
+    network: Network
     fresh_seconds: float
     now: datetime
     zone: str = ""
 
     def check_all(self, entries: Iterable[Entry]) -> Iterator[DnsCheck]:
         """What is to be said of each domain, in the order of `entries`, which are fetched a little ahead."""
-        return concurrently(self.check, entries, _AT_ONCE)
+        return concurrently(self.check, entries, _AT_ONCE, in_order=True)
 
     async def check(self, entry: Entry) -> DnsCheck:
         """What is to be said of one domain."""
@@ -59,20 +58,20 @@ class DnsChecker:
         by_hand = revisions != entry.revisions
         if by_hand:  # it has no id before it is recorded
             revisions = (*entry.revisions, replace(revisions[-1], id=""))
-        state, cname, served = await asyncio.gather(
-            sts_state(self.resolver, entry.domain), self._cname(entry.domain), self._fetch(entry.domain)
+        state, cname, host = await asyncio.gather(
+            sts_state(self.network.resolver, entry.domain),
+            self._cname(entry.domain),
+            ask_policy_host(entry.domain, self.network),
         )
-        text: tuple[ServedWord, str] = ("not fetched", "")
-        if isinstance(served, bytes):
-            text = served_word(served, revisions)
+        text = served_by(entry.domain, host, revisions)
         status = with_served(compare(state, revisions), text)
         details = [status.detail] if status.detail else []
         if status.word not in ("right", "not served", "lookup failed") and revisions and not by_hand:
             details.append(self._remedy(entry.domain, cname, revisions[-1]))
         if by_hand:
             details.append("the row was changed by hand and has no id yet: run 'mta-sts audit'")
-        if isinstance(served, FetchFailed):
-            details.append(f"the text was not fetched: {served}")
+        if text[0] == "not fetched" and status.word != "not served":
+            details.append(text[1])
         return DnsCheck(
             domain=entry.domain,
             status=status.word,
@@ -96,12 +95,13 @@ class DnsChecker:
 
     async def _cname(self, domain: str) -> str | None:
         try:
-            return await self.resolver.cname(f"_mta-sts.{domain}")
+            return await self.network.resolver.cname(f"_mta-sts.{domain}")
         except LookupFailed:
             return None  # the TXT record is looked up too, and says so
 
-    async def _fetch(self, domain: str) -> bytes | FetchFailed:
-        try:
-            return await fetch_policy(domain, self.resolver, self.context, port=self.port)
-        except FetchFailed as error:
-            return error
+
+def served_by(domain: str, host: PolicyHost, revisions: Sequence[Revision]) -> tuple[ServedWord, str]:
+    """Which text senders get from the policy host, and what is wrong with that: where they get none, the next step."""
+    if reason := why_no_text(domain, host):
+        return "not fetched", f"no sender gets the text: {reason}: {next_step(domain, host)}"
+    return served_word(host.counting[0][1].text, revisions)

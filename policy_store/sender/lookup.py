@@ -19,12 +19,12 @@ from policy_store.tables.history import Revision
 if TYPE_CHECKING:
     from policy_store.sender.dns import Resolver
     from policy_store.sender.facts import Facts
+    from policy_store.sender.network import Network
 
 HTTPS_PORT = 443
 
 _DNS_PORT = 53
 DNS_SECONDS = 5.0
-_PROBE_SECONDS = 5.0  # of the policy host and of each SMTP step, with a person waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,9 @@ class Lookup:
     dnspython is imported by the first question, since most commands ask none.
     """
 
-    def __init__(self, resolver: str = "", timeout: float = DNS_SECONDS) -> None:
+    def __init__(self, resolver: str = "", timeout: float = DNS_SECONDS, *, allow_private: bool = False) -> None:
         self._timeout = timeout
+        self._allow_private = allow_private
         self._address: str | None = None
         self._port = _DNS_PORT
         if resolver:
@@ -90,16 +91,21 @@ class Lookup:
 
     def facts(self, domain: str) -> "Facts":
         """All that a sending server would find out about the domain."""
-        from policy_store.sender.gather import Network, gather
+        from policy_store.sender.gather import gather
 
-        network = Network(
+        return _answer(gather(domain, self._network()))
+
+    def _network(self) -> "Network":
+        """How to ask the policy hosts and MX hosts, with the limits of `check`; for one event loop."""
+        from policy_store.sender.network import Network
+
+        return Network(
             self.resolver,
             self._context,
             socket.gethostname(),
-            https_seconds=_PROBE_SECONDS,
-            smtp_seconds=_PROBE_SECONDS,
+            https_port=HTTPS_PORT,
+            allow_private=self._allow_private,
         )
-        return _answer(gather(domain, network))
 
     def id_of(self, domain: str, policy: Policy) -> KeptId:
         """The id that DNS shows, where it stands for this very policy: the one that the policy host serves now.
@@ -129,10 +135,10 @@ class Lookup:
 
     def _served(self, domain: str) -> bytes | str:
         """The text that the policy host serves now, or why it serves none."""
-        from policy_store.sender.https import FetchFailed, fetch_policy
+        from policy_store.sender.policy_host import FetchFailed, fetch_policy
 
         try:
-            return _answer(fetch_policy(domain, self.resolver, self._context, port=HTTPS_PORT))
+            return _answer(fetch_policy(domain, self._network()))
         except FetchFailed as error:
             return str(error)
 

@@ -1,5 +1,6 @@
 """What the world sees of a domain's policy, its TXT record and the text served, held against the revisions."""
 
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -96,17 +97,29 @@ def served_word(served: bytes, revisions: Sequence[Revision]) -> tuple[ServedWor
 
 def with_served(status: DnsStatus, served: tuple[ServedWord, str]) -> DnsStatus:
     """`status` in the light of what the policy host serves: where DNS shows the newest id over another text, senders
-    keep that text under the new id (RFC 8461 section 8.1).
+    keep that text under the new id (RFC 8461 section 8.1), and over no text they have no policy. A text that nobody
+    tried to fetch, without a sentence, changes nothing.
     """
     word, detail = served
-    if status.word != "right" or word in ("newest text", "not fetched"):
+    if status.word != "right" or word == "newest text" or not detail:
         return status
     return replace(status, word="not served", detail=detail)
+
+
+def meant_for_sts(text: str) -> bool:
+    """Whether a TXT record that does not begin as it must is meant for MTA-STS all the same: it names the version, or
+    it has an id, and no version of another kind of record, such as SPF's.
+    """
+    lower = text.lower()
+    if "stsv1" in lower:
+        return True
+    other = re.match(r"\W*v\W*=\W*(?!sts)\w", lower)
+    return not other and bool(re.search(r"(^|[;\s\"])(v\s*=\s*sts|id\s*=)", lower))
 
 
 def _without(texts: Sequence[str]) -> DnsStatus:
     """What to say where no record begins with `v=STSv1;`: one may be meant to."""
     for text in texts:
-        if "stsv1" in text.lower() or "id=" in text.lower():
+        if meant_for_sts(text):
             return DnsStatus("wrong syntax", detail=f"{quoted(text)}: it must begin with 'v=STSv1;'")
     return DnsStatus("missing", detail="there is no TXT record for MTA-STS")

@@ -1,13 +1,25 @@
-"""How senders read a policy text: strictly by RFC 8461, and as Postfix does through postfix-mta-sts-resolver.
+"""How senders read a record and a policy text: by the letter of RFC 8461, as Postfix does through
+postfix-mta-sts-resolver, and as forgivingly as mailauth does for ZoneMTA.
 
-The two differ where mail is at stake: a text that the RFC refuses, and so protects nothing, may be one that Postfix
-takes and then finds no MX host in.
+They differ where mail is at stake: a text that the RFC refuses, and so protects nothing, may be one that Postfix takes
+and then finds no MX host in.
 """
 
+import math
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from policy_store.dns_records import RecordSyntaxError, StsRecord, sts_records
 from policy_store.policy import LARGEST_TEXT, LONGEST_MAX_AGE, MODES, Policy, PolicySyntaxError
+
+_LAX_RECORD = re.compile(r"v=stsv1[ \t]*;", re.IGNORECASE)
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,3})?", re.IGNORECASE | re.ASCII)
+_LINE_END = re.compile(r"\r?\n")
+# What breaks Postfix's table entry in two, so that it finds its TLS configuration wrong and sends nothing.
+_BREAKS_THE_ENTRY = re.compile(r"[ \t\r\n,]")
+_IPV4 = re.compile(r"(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})", re.ASCII)
 
 
 class Reading(Protocol):
@@ -31,33 +43,89 @@ class PostfixReading:
     mx: tuple[str, ...]
 
     def matches(self, mx_host: str) -> bool:
-        """Whether Postfix finds the host in `match=`: the name itself, or any name below a pattern that starts with a
-        dot once its asterisks are gone. A trailing dot matches nothing, and `*` leaves an entry that stops all mail.
+        """Whether Postfix finds the host in `match=`, which has the patterns without leading asterisks, divided by
+        colons: the name itself, or any name below one that starts with a dot.
+
+        Whatever breaks the entry stops all mail: white space or a comma in any pattern, or nothing left to match. So
+        does an IPv4 address, since OpenSSL then asks for a certificate with that address.
         """
         host = mx_host.lower().removesuffix(".")
-        patterns = [mx.lstrip("*").lower() for mx in self.mx]
-        if "" in patterns:
+        entries = [part.lower() for mx in self.mx for part in _entries(mx)]
+        if self.breaking:
             return False
-        return any(host.endswith(name) if name.startswith(".") else host == name for name in patterns)
+        return any(host.endswith(name) if name.startswith(".") else host == name for name in entries)
+
+    @property
+    def breaking(self) -> str:
+        """A pattern that breaks the entry, whatever the others are; empty where there is none."""
+        broken = (mx for mx in self.mx if _BREAKS_THE_ENTRY.search(mx) or any(map(_is_ipv4, _entries(mx))))
+        return next(broken, "")
+
+
+@dataclass(frozen=True, slots=True)
+class LaxReading:
+    """What mailauth 5 makes of a text unless it is told to be strict: the first of repeated fields counts, letter case
+    and outer white space do not.
+    """
+
+    mode: str
+    mx: tuple[str, ...]
+
+    def matches(self, mx_host: str) -> bool:
+        """Whether a pattern is the host, or stands for it with `*.` in place of its first label."""
+        host = mx_host.lower().removesuffix(".")
+        label, _, parent = host.partition(".")
+        names = {mx.removesuffix(".") for mx in self.mx}
+        return bool(label) and (host in names or (bool(parent) and f"*.{parent}" in names))
+
+
+def has_policy_id(records: Sequence[str]) -> bool:
+    """Whether a sender goes on to fetch a policy: exactly one TXT record for MTA-STS, and that in order (RFC 8461
+    section 3.1).
+    """
+    found = sts_records(records)
+    try:
+        return len(found) == 1 and bool(StsRecord.parse(found[0]).id)
+    except RecordSyntaxError:
+        return False
+
+
+def postfix_takes(records: Sequence[str]) -> bool:
+    """Whether postfix-mta-sts-resolver goes on to fetch a policy: it takes any id, and the last of two."""
+    found = [text for text in records if text.isascii() and text.startswith("v=STSv1")]
+    if len(found) != 1:
+        return False
+    fields = [field.strip() for field in found[0].split(";")]
+    values = dict(field.partition("=")[::2] for field in fields if field)
+    return values.get("v") == "STSv1" and "id" in values
+
+
+def lax_takes(records: Sequence[str]) -> bool:
+    """Whether mailauth goes on to fetch a policy: letter case and white space do not count."""
+    found = [text.strip() for text in records if _LAX_RECORD.match(text.strip())]
+    if len(found) != 1:
+        return False
+    fields = [field.strip().partition("=") for field in found[0].split(";")[1:]]
+    return any(name.strip().lower() == "id" and bool(value.strip()) for name, _, value in fields)
 
 
 def strict_reading(text: bytes) -> Policy | None:
-    """The policy by RFC 8461 section 3.2; None where the text is none."""
+    """The policy by RFC 8461 section 3.2; None where the text is not one."""
     try:
         return Policy.parse(text)
     except PolicySyntaxError:
         return None
 
 
-def postfix_reading(text: bytes) -> PostfixReading | None:
-    """The policy as postfix-mta-sts-resolver reads the text of an answer in UTF-8; None where it refuses it."""
+def postfix_reading(text: bytes, charset: str = "utf-8") -> PostfixReading | None:
+    """The policy as postfix-mta-sts-resolver reads the text of an answer with this charset; None where it refuses."""
     if len(text) > LARGEST_TEXT:
         return None
     fields: dict[str, str] = {}
     patterns: list[str] = []
     try:
-        lines = text.decode("utf-8").splitlines()
-    except UnicodeDecodeError:
+        lines = text.decode(charset).splitlines()
+    except (UnicodeError, LookupError):
         return None
     for line in lines:
         name, _, value = line.rstrip().partition(":")
@@ -74,3 +142,38 @@ def postfix_reading(text: bytes) -> PostfixReading | None:
     if mode is None or not usable or (mode != "none" and not patterns):
         return None
     return PostfixReading(mode, tuple(patterns))
+
+
+def lax_reading(text: bytes) -> LaxReading | None:
+    """The policy as mailauth reads a text; None where it refuses it."""
+    fields: dict[str, str] = {}
+    patterns: dict[str, None] = {}
+    for line in _LINE_END.split(text.decode("utf-8", "replace")):
+        name, colon, value = line.partition(":")
+        name, value = name.strip("\ufeff \t\r\n\v\f").lower(), value.strip("\ufeff \t\r\n\v\f")
+        if name == "mx" and colon:
+            patterns[value.lower()] = None
+        elif colon:
+            fields.setdefault(name, value)
+    mode = fields.get("mode", "").lower()
+    usable = fields.get("version") == "STSv1" and mode in MODES and _is_max_age(fields.get("max_age"))
+    if not usable or (mode != "none" and not patterns):
+        return None
+    return LaxReading(mode, tuple(patterns))
+
+
+def _is_max_age(text: str | None) -> bool:
+    """Whether JavaScript's Number() makes a time of the text: an empty one is 0."""
+    if text is None or (text and not _NUMBER.fullmatch(text)):
+        return False
+    return not text or (math.isfinite(float(text)) and 0 <= float(text) <= LONGEST_MAX_AGE)
+
+
+def _entries(mx: str) -> list[str]:
+    """What a pattern becomes in Postfix's `match=`."""
+    return [part for part in mx.lstrip("*").split(":") if part]
+
+
+def _is_ipv4(name: str) -> bool:
+    match = _IPV4.fullmatch(name)
+    return match is not None and all(int(part) < 256 for part in match.groups())

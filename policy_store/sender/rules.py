@@ -2,6 +2,12 @@
 
 from pathlib import Path
 
-from policy_store.lint.findings import read_rules
+from policy_store.lint.findings import Finding, read_rules
 
 HEADINGS, RULES = read_rules(Path(__file__).with_name("rules.toml"))
+
+
+def finding(code: str, domain: str, message: str) -> Finding:
+    """A finding of the checker's own table."""
+    rule = RULES[code]
+    return Finding(code=code, severity=rule.severity, domain=domain, message=message, remedy=rule.remedy)

@@ -1,6 +1,6 @@
 """Clients for the tables, with bounds on what a call may cost, by connection string or by identity."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from azure.core.credentials import TokenCredential
@@ -8,6 +8,7 @@ from azure.data.tables import TableClient
 from requests.utils import get_environ_proxies
 
 from policy_store.settings import Settings, SettingsError
+from policy_store.tables.identity import AppIdentity
 from policy_store.tables.policies import TABLE
 from policy_store.tables.transport import transport
 
@@ -34,43 +35,25 @@ _OPERATOR_BOUNDS = {"connection_timeout": 5, "read_timeout": 30, "retry_total": 
 _IDENTITY_BOUNDS = {"connection_timeout": 0.5, "read_timeout": 0.5, "retry_total": 0}
 
 
-def open_table(
-    settings: Settings, name: str = TABLE, *, connections: int = 10, pages: bool = False, operator: bool = False
-) -> TableClient:
-    """A client for the table `name` with the app's bounds: every call ends within about 3 seconds.
+def identity(settings: Settings, *, operator: bool = False) -> TokenCredential | None:
+    """The credential for the tables, to be shared by all clients; None where the settings have a key.
 
-    To read whole `pages` the bounds are wider, about 40 seconds. For an `operator` at a terminal they are wider still,
-    and where the settings choose an identity it is the operator's own (`az login` and its like) in place of the app's
-    managed one. Makes no request; azure-identity is imported only where an identity is chosen. Raises SettingsError for
-    a connection string that is none.
+    That is the app's managed identity, or for an `operator` at a terminal their own (`az login` and its like).
+    azure-identity is imported only where an identity is chosen.
     """
-    bounds = _bounded(_OPERATOR_BOUNDS if operator else _PAGE_BOUNDS if pages else _BOUNDS, connections)
-    if settings.table_service_uri:
-        credential = operator_identity() if operator else app_identity(settings.client_id, connections)
-        client = TableClient(settings.table_service_uri, name, credential=credential, **bounds)
-    else:
-        try:
-            client = TableClient.from_connection_string(settings.connection_string or "", name, **bounds)
-        except ValueError as error:
-            raise SettingsError(
-                "POLICY_STORE is not a connection string: copy it from the storage account's access keys, "
-                "or write UseDevelopmentStorage=true for Azurite"
-            ) from error
-    bounds["transport"].session.proxies.update(get_environ_proxies(client.url))
-    return client
+    if not settings.table_service_uri:
+        return None
+    return operator_identity() if operator else app_identity(settings.client_id)
 
 
-def _bounded(bounds: Mapping[str, float], connections: int) -> dict[str, Any]:
-    """The options of a client of the SDK that keeps within `bounds`."""
-    timeouts = bounds["connection_timeout"], bounds["read_timeout"]
-    return {**bounds, "transport": transport(connections, *timeouts)}
-
-
-def app_identity(client_id: str | None, connections: int) -> TokenCredential:
+def app_identity(client_id: str | None) -> AppIdentity:
     """The app's managed identity, the system-assigned one or that with `client_id`; makes no request."""
     from azure.identity import ManagedIdentityCredential
 
-    return ManagedIdentityCredential(client_id=client_id, **_bounded(_IDENTITY_BOUNDS, connections))
+    def make() -> TokenCredential:
+        return ManagedIdentityCredential(client_id=client_id, **_bounded(_IDENTITY_BOUNDS, 10))
+
+    return AppIdentity(make)
 
 
 def operator_identity() -> TokenCredential:
@@ -78,3 +61,48 @@ def operator_identity() -> TokenCredential:
     from azure.identity import DefaultAzureCredential
 
     return DefaultAzureCredential()
+
+
+def open_table(
+    settings: Settings,
+    name: str = TABLE,
+    *,
+    connections: int = 10,
+    pages: bool = False,
+    operator: bool = False,
+    credential: TokenCredential | None = None,
+) -> TableClient:
+    """A client for the table `name` with the app's bounds: every call ends within about 3 seconds.
+
+    To read whole `pages` the bounds are wider, about 40 seconds; for an `operator` at a terminal they are wider still.
+    `credential` is what `identity` returned, for clients that share one. Makes no request. Raises SettingsError for a
+    connection string that cannot be read.
+    """
+    limits = _OPERATOR_BOUNDS if operator else _PAGE_BOUNDS if pages else _BOUNDS
+    if settings.table_service_uri:
+        credential = credential or identity(settings, operator=operator)
+        assert credential is not None  # noqa: S101 - the settings have an address
+        forget = credential.forget if isinstance(credential, AppIdentity) else None
+        options = _bounded(limits, connections, forget)
+        client = TableClient(settings.table_service_uri, name, credential=credential, **options)
+    else:
+        options = _bounded(limits, connections)
+        try:
+            client = TableClient.from_connection_string(settings.connection_string or "", name, **options)
+        except ValueError as error:
+            raise SettingsError(
+                "POLICY_STORE is not a connection string: copy it from the storage account's access keys, "
+                "or write UseDevelopmentStorage=true for Azurite"
+            ) from error
+    options["transport"].session.proxies.update(get_environ_proxies(client.url))
+    return client
+
+
+def _bounded(
+    limits: Mapping[str, float], connections: int, on_unauthorized: Callable[[], None] | None = None
+) -> dict[str, Any]:
+    """The options of a client of the SDK that keeps within the limits and follows no redirect: a table service has
+    nothing to redirect to, and whatever stands there is not ours.
+    """
+    timeouts = limits["connection_timeout"], limits["read_timeout"]
+    return {**limits, "permit_redirects": False, "transport": transport(connections, *timeouts, on_unauthorized)}

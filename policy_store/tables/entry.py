@@ -1,4 +1,4 @@
-"""All that the tables hold of one domain, what of it is in force, and what is wrong with it; and the walk over all."""
+"""Everything about one domain in the tables: what is in force, and what is wrong. And the walk over all domains."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -12,8 +12,6 @@ from policy_store.tables.history import History, Revision, key_of, newest_readab
 from policy_store.tables.policies import PolicyTable
 from policy_store.tables.row import InvalidRow, Row
 
-_REASONS = 10  # of one row that are told
-
 type ProblemCode = Literal["invalid_row", "unreachable_row", "vanished_row", "unrecorded_edit"]
 
 
@@ -21,7 +19,7 @@ type ProblemCode = Literal["invalid_row", "unreachable_row", "vanished_row", "un
 class Problem:
     """What is wrong with a domain's state: a code that stays the same between versions, a sentence, and what to do.
 
-    `version` is the ETag of the row; the key of the newest revision where the row is gone.
+    `version` is the ETag of the row, or the key of the newest revision if the row is gone.
     """
 
     code: ProblemCode
@@ -35,8 +33,8 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """All that both tables hold of one domain: the row that requests find, the rows under keys that no request asks
-    for, and the revisions with the oldest first.
+    """Everything about one domain in both tables: the row that requests find, rows under keys that no request asks for,
+    and the revisions, the oldest first.
     """
 
     domain: str
@@ -59,12 +57,12 @@ class Entry:
 
     @property
     def recorded(self) -> bool:
-        """Whether the newest revision holds the row's text, so that nobody changed it by hand since."""
+        """Whether the newest revision has the row's text: nobody has changed it by hand since."""
         return isinstance(self.row, Row) and bool(self.revisions) and self.revisions[-1].text == self.row.policy.text
 
     @property
     def known(self) -> tuple[Revision, ...]:
-        """The revisions, with the one that the row is to become where nobody has recorded it yet."""
+        """The revisions, and the one that the row will become if nobody has recorded it yet."""
         if not isinstance(self.row, Row) or self.recorded:
             return self.revisions
         key = key_of(self.row.modified)
@@ -72,7 +70,7 @@ class Entry:
 
     @property
     def vanished(self) -> bool:
-        """Whether the row is gone although the policy was not taken back by mode none first (RFC 8461 section 8.3)."""
+        """Whether the row is gone although the policy was not withdrawn with mode none first (RFC 8461 section 8.3)."""
         if self.row is not None:
             return False
         found = newest_readable(self.revisions)
@@ -80,12 +78,12 @@ class Entry:
 
     @property
     def note(self) -> str:
-        """The note in the row, as far as it can be read."""
+        """The note in the row, if it can be read."""
         return self._for_people("note")
 
     @property
     def customer(self) -> str:
-        """The customer in the row, as far as it can be read."""
+        """The customer in the row, if it can be read."""
         return self._for_people("customer")
 
     def _for_people(self, column: Literal["note", "customer"]) -> str:
@@ -94,14 +92,14 @@ class Entry:
         return str(getattr(self.row, column)) if self.row else ""
 
     def problems(self) -> list[Problem]:
-        """What is wrong with the state of the domain, each thing in the one sentence that there is for it."""
+        """What is wrong with the state of the domain, one sentence for each problem."""
         found = [
-            Problem("unreachable_row", f"no request finds a row: {_told(row)}", "add it under the right keys", row.etag)
+            Problem("unreachable_row", f"no request finds the row: {row}", "add it under the right keys", row.etag)
             for row in self.unreachable
         ]
         if isinstance(self.row, InvalidRow):
             stays = "its last good revision stays in force" if self.in_force else "nothing is served"
-            message = f"the row is invalid, {stays}: {_told(self.row)}"
+            message = f"the row is invalid, {stays}: {self.row}"
             found.append(Problem("invalid_row", message, "fix it with 'mta-sts edit'", self.row.etag))
         elif isinstance(self.row, Row) and not self.recorded:
             message = "the row was changed by hand and has no id yet"
@@ -113,19 +111,11 @@ class Entry:
         return found
 
 
-def _told(row: InvalidRow) -> str:
-    """The first mistakes of a row, and how many more there are."""
-    reasons = [str(problem) for problem in row.problems[:_REASONS]]
-    if len(row.problems) > _REASONS:
-        reasons.append(f"and {len(row.problems) - _REASONS} more")
-    return "; ".join(reasons)
-
-
 def walk(policies: PolicyTable, history: History, *, after: str = "") -> Iterator[Entry]:
     """Every domain of either table whose PartitionKey is greater than `after`, in the order of the keys.
 
-    Pages of both tables are merged as they come, so that memory stays flat however many rows there are. A row that
-    seems to have vanished is looked for again: it may have been added after the walk had passed its place.
+    Pages of both tables are merged as they come, so that memory does not grow with the number of rows. A row that seems
+    to have vanished is looked for again: it may have been added after the walk had passed its place.
     """
     items: Iterator[Row | InvalidRow | Revision] = merge(
         policies.rows(after=after), history.all_revisions(after=after), key=attrgetter("domain")
@@ -151,7 +141,7 @@ def entry_of(policies: PolicyTable, history: History, domain: str) -> Entry:
 
 
 def row_of(policies: PolicyTable, domain: str) -> Row | InvalidRow | None:
-    """The row of `domain`, valid or not, None where there is none; one request."""
+    """The row of `domain`, valid or not; None if there is none. One request."""
     try:
         return policies.get(domain)
     except InvalidRow as invalid:

@@ -1,8 +1,8 @@
 """The table `policyhistory`: one row per revision of a policy's text, added once and never changed.
 
 PartitionKey is the domain, RowKey the time of the row version that the revision records. Every recorder computes the
-same revision from the same row, so recording is idempotent however many do it at once. The RowKey is also the id for
-DNS, unless an import took over the id that DNS showed for the same text.
+same revision from the same row, so recording is idempotent, even if many do it at once. The RowKey is also the id for
+DNS, unless an import kept the id that DNS showed for the same text.
 """
 
 import logging
@@ -20,19 +20,21 @@ from azure.data.tables import TableClient
 from policy_store.names import quoted
 from policy_store.policy import Policy, PolicySyntaxError
 from policy_store.tables.intent import Intent
-from policy_store.tables.policies import PolicyTable, entities_after, entity_exists
+from policy_store.tables.policies import PolicyTable, entities_after, entity_exists, refuse_other_keys
 from policy_store.tables.row import InvalidRow, Row
 
 TABLE = "policyhistory"
+REPORTED_LIMIT = 1000  # rows that are left out, of which the log hears once
 
 _log = logging.getLogger(__name__)
 _KEY = re.compile(r"[0-9]{14}Z")
 _COLUMNS = ("PartitionKey", "RowKey", "id", "text", "by", "note")  # the others repeat the text
 _ID = re.compile(r"[A-Za-z0-9]{1,32}")  # RFC 8461 section 3.1
+_AHEAD = timedelta(days=1)  # how far clocks may differ
 
 
 class InvalidRevision(ValueError):
-    """A row of the history that somebody else than a recorder wrote; the message says what is wrong with it."""
+    """A row of the history that no recorder wrote; the message says what is wrong with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class Revision:
 
     @property
     def policy(self) -> Policy:
-        """The policy that the text holds. Raises PolicySyntaxError, since a table cell may hold anything."""
+        """The policy of the text. Raises PolicySyntaxError, because a table cell may contain anything."""
         return _policy_of(self.text)
 
     @property
@@ -57,14 +59,19 @@ class Revision:
         return _time_of(self.key)
 
     @classmethod
-    def read(cls, entity: Mapping[str, Any]) -> Self:
-        """The revision that `entity` holds; its columns mode, mx and max_age are for people. Raises InvalidRevision."""
+    def read(cls, entity: Mapping[str, Any], now: datetime) -> Self:
+        """The revision of `entity`; its columns mode, mx and max_age are for people. Raises InvalidRevision.
+
+        No row was written at a RowKey more than a day after `now`.
+        """
         domain, key = str(entity["PartitionKey"]), str(entity["RowKey"])
         id_, text = entity.get("id"), entity.get("text")
         try:
-            _time_of(key)
+            since = _time_of(key)
         except ValueError as error:
             raise InvalidRevision(f"revision {quoted(key)} of {quoted(domain)}: the RowKey is no time") from error
+        if since - now > _AHEAD:
+            raise InvalidRevision(f"revision {key} of {quoted(domain)}: the RowKey is a time in the future")
         if not isinstance(id_, str) or not _ID.fullmatch(id_):
             raise InvalidRevision(f"revision {key} of {quoted(domain)}: the id is not 1 to 32 letters and digits")
         if not isinstance(text, str):
@@ -73,8 +80,7 @@ class Revision:
 
 
 def newest_readable(revisions: Sequence[Revision]) -> tuple[Revision, Policy] | None:
-    """The newest of the revisions, the oldest first, whose text is a policy, with that policy; None where there is
-    none.
+    """The newest of the revisions (the oldest first) whose text is a policy, with that policy; None if there is none.
 
     It is in force while the row is invalid.
     """
@@ -121,28 +127,30 @@ class History:
 
     def __init__(self, client: TableClient) -> None:
         self._client = client
+        self._reported: set[str] = set()  # the messages of rows that are left out
 
     def revisions(self, domain: str) -> list[Revision]:
         """The revisions of `domain`, the oldest first."""
-        return list(_read(self._client.query_entities("PartitionKey eq @domain", parameters={"domain": domain})))
+        entities = self._client.query_entities("PartitionKey eq @domain", parameters={"domain": domain})
+        return list(self._read(entities, domain))
 
     def all_revisions(self, *, after: str = "") -> Iterator[Revision]:
         """Every revision of the domains greater than `after` in the order of their keys, fetched page by page."""
-        return _read(entities_after(self._client, after, _COLUMNS))
+        return self._read(entities_after(self._client, after, _COLUMNS))
 
     def record(
         self, row: Row, policies: PolicyTable, *, by: str, note: str = "", policy_id: str | None = None
     ) -> Revision:
-        """The revision that stands for `row`, added if it was not there.
+        """The revision that records `row`; it is added if it is missing.
 
-        Whoever records a row, the revision is the same: who, why and the id to keep come from the row's own `change`
-        cell where that belongs to this very text, and from `by`, `note` and `policy_id` (1 to 32 letters and digits)
-        where it does not. An id that another revision of the domain has is never given again. A text equal to the
-        newest revision's is no new revision.
+        The revision is the same, whoever records the row: who, why and the id to keep come from the row's own `change`
+        cell if that belongs to this text, otherwise from `by`, `note` and `policy_id` (1 to 32 letters and digits). An
+        id of another revision of the domain is never used again. A text equal to that of the newest revision makes no
+        new revision.
 
         If another text is recorded for that second or a later one, the revision gets the first free second after the
-        newest. If the row has changed again meanwhile, it is an old version: it is recorded at its own second, or not
-        at all where that is taken, and then the newest revision is returned.
+        newest. If the row has changed again meanwhile, it is an old version: it is recorded at its own second. If that
+        second is taken, nothing is recorded and the newest revision is returned.
         """
         key, text = key_of(row.modified), row.policy.text
         while True:
@@ -171,10 +179,25 @@ class History:
             if self._add(revision, row.policy):
                 return revision
             if all(other.key != free for other in self.revisions(row.domain)):
-                key = _next(free)  # a row that is no revision holds the key
+                key = _next(free)  # the key belongs to a row that is not a revision
+
+    def _read(self, entities: Iterable[Mapping[str, Any]], domain: str | None = None) -> Iterator[Revision]:
+        now = datetime.now(UTC)
+        for entity in entities:
+            if domain is not None:
+                refuse_other_keys(entity, domain)
+            try:
+                yield Revision.read(entity, now)
+            except InvalidRevision as invalid:
+                self._report(str(invalid))
+
+    def _report(self, problem: str) -> None:
+        if problem not in self._reported and len(self._reported) < REPORTED_LIMIT:
+            self._reported.add(problem)
+            _log.error("%s: it is left out, since only recorders write the history", problem)
 
     def _add(self, revision: Revision, policy: Policy) -> bool:
-        """Add the revision; False where its key is taken."""
+        """Add the revision; False if its key is taken."""
         entity = {
             "PartitionKey": revision.domain,
             "RowKey": revision.key,
@@ -193,14 +216,6 @@ class History:
                 raise
             return False
         return True
-
-
-def _read(entities: Iterable[Mapping[str, Any]]) -> Iterator[Revision]:
-    for entity in entities:
-        try:
-            yield Revision.read(entity)
-        except InvalidRevision as invalid:
-            _log.error("%s: it is left out, since only recorders write the history", invalid)
 
 
 def _in_force(row: Row, policies: PolicyTable) -> bool:

@@ -1,11 +1,12 @@
 """The table `policies`: one row per policy domain. Reads are point reads or pages, writes conditional on the ETag."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC
-from typing import Any
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple
 
 from azure.core import MatchConditions
-from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
+from azure.core.exceptions import AzureError, ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 from azure.data.tables import TableClient, TableEntity, TableErrorCode, UpdateMode
 
 from policy_store.names import domain_name
@@ -35,6 +36,19 @@ class Overtaken(Exception):
         self.row = row
 
 
+class OtherEntity(AzureError):
+    """The service answered with an entity that has other keys than those asked for: nothing in it can be trusted."""
+
+
+class Page(NamedTuple):
+    """One answer to a query for rows, maybe an empty one that others follow: the service's time when it was made (UTC;
+    None where it says none), and the entities, for `read_row`.
+    """
+
+    date: datetime | None
+    entities: Sequence[TableEntity]
+
+
 class PolicyTable:
     """Point reads, conditional writes and listing of the table `policies`.
 
@@ -50,21 +64,35 @@ class PolicyTable:
         A missing table is not a missing row: it raises ResourceNotFoundError.
         """
         try:
-            return Row.read(self._client.get_entity(domain, ROW_KEY))
+            entity = self._client.get_entity(domain, ROW_KEY)
         except ResourceNotFoundError as error:
             if getattr(error, "error_code", None) != TableErrorCode.RESOURCE_NOT_FOUND:
                 raise
             return None
+        refuse_other_keys(entity, domain, ROW_KEY)
+        return Row.read(entity)
 
     def rows(self, *, after: str = "") -> Iterator[Row | InvalidRow]:
         """The rows of the domains greater than `after` in the order of their keys, fetched page by page; those without
         a policy as InvalidRow.
         """
-        for entity in entities_after(self._client, after):
-            try:
-                yield Row.read(entity)
-            except InvalidRow as invalid:
-                yield invalid
+        return map(read_row, entities_after(self._client, after))
+
+    def pages(self, *, since: datetime | None = None) -> Iterator[Page]:
+        """All rows, or those whose Timestamp is `since` or later, in the order of their keys, request by request."""
+        dates: list[str | None] = []
+
+        def note_date(response: Any) -> None:
+            dates.append(response.http_response.headers.get("Date"))
+
+        if since is None:
+            items = self._client.list_entities(raw_response_hook=note_date)
+        else:
+            items = self._client.query_entities(
+                "Timestamp ge @since", parameters={"since": since}, raw_response_hook=note_date
+            )
+        for entities in items.by_page():
+            yield Page(_date(dates[-1] if dates else None), list(entities))
 
     def add(
         self, domain: str, policy: Policy, note: str = "", *, customer: str = "", intent: Intent | None = None
@@ -146,6 +174,20 @@ class PolicyTable:
         raise Overtaken(Row(domain, policy, note, etag, time, customer=customer, intent=intent))
 
 
+def read_row(entity: TableEntity) -> Row | InvalidRow:
+    """The row that `entity` holds, as InvalidRow where that is no policy."""
+    try:
+        return Row.read(entity)
+    except InvalidRow as invalid:
+        return invalid
+
+
+def refuse_other_keys(entity: Mapping[str, Any], partition_key: str, row_key: str | None = None) -> None:
+    """Raise OtherEntity unless `entity` has the keys that were asked for."""
+    if entity.get("PartitionKey") != partition_key or row_key not in (None, entity.get("RowKey")):
+        raise OtherEntity("the table service answered with another entity than the one asked for")
+
+
 def entity_exists(error: ResourceExistsError) -> bool:
     """Whether an insert failed because the keys are taken, and not because the table is being deleted.
 
@@ -164,6 +206,13 @@ def entities_after(
     if not partition_key:
         return iter(client.list_entities(select=select))
     return iter(client.query_entities("PartitionKey gt @key", parameters={"key": partition_key}, select=select))
+
+
+def _date(header: str | None) -> datetime | None:
+    try:
+        return parsedate_to_datetime(header) if header else None
+    except ValueError:
+        return None
 
 
 def _entity(domain: str, policy: Policy, note: str, customer: str, intent: Intent | None) -> dict[str, Any]:

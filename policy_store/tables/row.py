@@ -22,6 +22,8 @@ ROW_KEY = "policy"
 # Spelt without letter case and underscores; the last three are for people and for recorders, and never served.
 _COLUMNS = {"mode": "mode", "mx": "mx", "maxage": "max_age", "customer": "customer", "note": "note", "change": "change"}
 _SEPARATORS = re.compile(r"[\s,;]+")
+_SAID = 10  # problems of one row in its message
+LONGEST_TEXT = 32_768  # characters of a policy's text: what a cell of the history holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class ColumnProblem:
 
 
 class InvalidRow(ValueError):
-    """A row that holds no policy; `problems` has every cell that is wrong.
+    """A row that holds no policy; `problems` has every cell that is wrong, the message the first ten.
 
     `domain` and `row_key` are the row's keys as stored, `etag` and `modified` (UTC) tell the version of the row.
     To repair it, `readable` has what could be read of `mode`, `mx`, `max_age`, `customer` and `note`, and `others` the
@@ -59,7 +61,10 @@ class InvalidRow(ValueError):
     ) -> None:
         self.domain, self.row_key, self.etag, self.modified, self.problems = domain, row_key, etag, modified, problems
         self.readable, self.others = readable or {}, others or {}
-        super().__init__("; ".join(map(str, problems)))
+        said = [str(problem) for problem in problems[:_SAID]]
+        if len(problems) > _SAID:
+            said.append(f"and {len(problems) - _SAID} more")
+        super().__init__("; ".join(said))
 
     @property
     def reachable(self) -> bool:
@@ -92,15 +97,18 @@ class Row:
         mode = read_mode(cells.get("mode"), problems)
         mx = read_mx(cells.get("mx"), mode, problems)
         max_age = read_max_age(cells.get("max_age"), problems)
+        policy = None if problems else Policy.model_validate({"mode": mode, "mx": mx, "max_age": max_age})
+        if policy is not None and len(policy.text) > LONGEST_TEXT:
+            reason = f"the text has {len(policy.text)} characters, and {LONGEST_TEXT} can be kept: remove patterns"
+            problems.append(ColumnProblem(cells["mx"][0], _shown(cells["mx"][1]), reason, "too_large"))
         domain, row_key = str(entity["PartitionKey"]), str(entity["RowKey"])
         etag, modified = str(entity.metadata["etag"]), _utc(entity.metadata["timestamp"])
         note, customer = _text(cells.get("note")), _text(cells.get("customer"))
-        if problems:
+        if policy is None or problems:
             wrong = {_column_of(problem.column) for problem in problems}
             read = {"mode": mode, "mx": mx, "max_age": max_age, "customer": customer, "note": note}
             readable = {column: value for column, value in read.items() if column not in wrong}
             raise InvalidRow(domain, row_key, etag, modified, tuple(problems), readable, others)
-        policy = Policy.model_validate({"mode": mode, "mx": mx, "max_age": max_age})
         intent = Intent.read(cells.get("change", ("change", None))[1])
         return cls(domain, policy, note, etag, modified, others, tuple(spelt_twice), customer, intent)
 
@@ -163,11 +171,12 @@ def _cells(entity: Mapping[str, Any]) -> tuple[_Cells, dict[str, Any], list[str]
 def _key_problems(entity: Mapping[str, Any]) -> list[ColumnProblem]:
     problems = []
     domain, row_key = str(entity["PartitionKey"]), str(entity["RowKey"])
+    found: str | None
     try:
         found = domain_name(domain)
         reason = f"it must be the domain in lower case, {found}"
     except InvalidName as error:
-        found, reason = "", f"it must be the domain as lower-case A-labels; {error}"
+        found, reason = None, f"it must be the domain as lower-case A-labels; {error}"
     if found != domain:
         problems.append(ColumnProblem("PartitionKey", quoted(domain), reason, "partition_key"))
     if row_key != ROW_KEY:

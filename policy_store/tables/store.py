@@ -14,10 +14,11 @@ from azure.core.exceptions import (
 
 from policy_store.settings import Settings, SettingsError
 from policy_store.spelling import meant
-from policy_store.tables.connection import open_table
+from policy_store.tables.connection import identity, open_table
 from policy_store.tables.entry import Entry, row_of, walk
 from policy_store.tables.history import TABLE as HISTORY_TABLE
 from policy_store.tables.history import History
+from policy_store.tables.policies import TABLE as POLICY_TABLE
 from policy_store.tables.policies import PolicyTable
 from policy_store.tables.reports import TABLE as REPORT_TABLE
 from policy_store.tables.reports import ReportTable
@@ -26,8 +27,8 @@ from policy_store.zone_id import ZoneId
 
 @dataclass(frozen=True)
 class Store:
-    """The tables; for how many seconds the app serves a copy; the store's name for people; and the zone that customers
-    delegate to, empty where there is none.
+    """The tables, for how many seconds the app serves a copy, the store's name for people, the zone that customers
+    delegate to (empty if there is none), and the address of the table service.
     """
 
     policies: PolicyTable
@@ -36,22 +37,25 @@ class Store:
     fresh_seconds: float
     name: str
     zone: str = ""
+    address: str = ""
 
     @classmethod
     def open(cls, settings: Settings) -> Self:
         """The store that the settings name, for an operator. Makes no request. Raises SettingsError."""
-        policies = open_table(settings, operator=True)
-        history = open_table(settings, HISTORY_TABLE, operator=True)
-        reports = ReportTable(open_table(settings, REPORT_TABLE, operator=True))
+        credential = identity(settings, operator=True)
+        policies, history, reports = (
+            open_table(settings, table, operator=True, credential=credential)
+            for table in (POLICY_TABLE, HISTORY_TABLE, REPORT_TABLE)
+        )
         try:
             zone = ZoneId.parse(settings.dns_zone).name if settings.dns_zone else ""
         except ValueError as error:
             raise SettingsError(f"POLICY_DNS_ZONE: {error}") from error
-        name = _name(policies.url)
-        return cls(PolicyTable(policies), History(history), reports, settings.fresh_seconds, name, zone)
+        tables = PolicyTable(policies), History(history), ReportTable(reports)
+        return cls(*tables, settings.fresh_seconds, _name(policies.url), zone, policies.url)
 
     def entry(self, domain: str, *, brief: bool = False) -> Entry:
-        """All that the store holds of `domain`; two requests, in `brief` only one where there is no row."""
+        """Everything about `domain` in the store. Two requests; with `brief` only one if there is no row."""
         row = row_of(self.policies, domain)
         if brief and row is None:
             return Entry(domain, None)
@@ -62,8 +66,8 @@ class Store:
         return walk(self.policies, self.history)
 
     def near(self, domain: str) -> str | None:
-        """The domain with a row that is one letter away from `domain`, for "did you mean"; None where none or several
-        are.
+        """The domain with a row that is one letter away from `domain`, for "did you mean"; None if there are none or
+        several.
         """
         return meant(domain, self.domains())
 
@@ -75,7 +79,7 @@ class Store:
 
 
 def storage_problem(error: AzureError) -> tuple[str, str]:
-    """What a failed call of the storage means, and what to do about it; no text of the HTTP library is repeated."""
+    """What a failed storage call means, and what to do. It repeats no text of the HTTP library."""
     if isinstance(error, ClientAuthenticationError) and error.status_code is None:
         return "no identity for the store was found", "run 'az login', or name a connection string with --store"
     if isinstance(error, ServiceRequestError):

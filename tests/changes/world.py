@@ -48,12 +48,12 @@ class World:
         session = TlsSession("TLSv1.3", _THEN + timedelta(days=3650))
         result = SmtpResult("192.0.2.1", self.smtp, session=session if self.smtp == "tls" else None)
         records = None if self.hosts is None else MxRecords(tuple(MxHost(10, host) for host in self.hosts))
-        fetched = None if self.served is None else Fetched(self.served.encode(), session=session)
+        answers = () if self.served is None else (("192.0.2.2", Fetched(self.served.encode(), session=session)),)
         return Facts(
             domain,
             _THEN,
             TxtState((f"v=STSv1; id={self.id};",) if self.id else ()),
-            policy_host=PolicyHost((("192.0.2.2", True),), fetched=fetched),
+            policy_host=PolicyHost(answers),
             mx_records=records,
             mx=tuple(MxFacts(host, 10, (result,)) for host in self.hosts or ()),
         )

@@ -11,8 +11,10 @@ from policy_store.cli import app
 from policy_store.cli.errors import DONE, PROBLEM, UNREACHABLE, WRONG_USE
 from policy_store.policy import Policy
 from policy_store.tables.store import Store
+from policy_store.zone_id import ZoneId
 from tests.cli.conftest import Run
 from tests.dns_server import DnsServer
+from tests.lab.azure_dns import SUBSCRIPTION
 
 _APP_HOST = "contoso-sts-b2c4.westeurope-01.azurewebsites.net"
 _OWN = "0123456789ABCDEF0123456789ABCDEF01234567"
@@ -114,7 +116,7 @@ class TestPrinted:
     def test_what_the_records_show_cannot_end_a_comment(self, bind: Run) -> None:
         refused = bind("contoso.com", "--verification-id", "ABC123\ntouch here")
         assert (refused.exit_code, refused.stdout) == (WRONG_USE, "")
-        assert r"'ABC123\ntouch here' is none" in refused.stderr
+        assert r"'ABC123\ntouch here' is not a verification ID" in refused.stderr
 
     def test_in_azure_dns_the_app_has_the_name_before_dns_leads_there(self, bind: Run, names: Names) -> None:
         names["mta-sts.contoso.com"] = {"CNAME": ["old.example"]}
@@ -143,7 +145,7 @@ class TestRefused:
         ("domain", "records", "says"),
         [
             (_LONG, {}, "65 characters"),
-            (_LONGEST, {}, "259 octets"),
+            (_LONGEST, {}, "259 bytes"),
             ("contoso.com", {"contoso.com": {"SERVFAIL": []}}, "CAA records for mta-sts.contoso.com cannot be asked"),
             ("contoso.com", {"mta-sts.contoso.com": {"A": ["192.0.2.7"]}}, "has addresses in DNS ('192.0.2.7')"),
             ("contoso.com", {"contoso.com": {"CAA": ['0 issue "pki.example"']}}, "from 'pki.example' only"),
@@ -323,3 +325,13 @@ class TestRules:
     def test_another_answer_of_az_is_an_error(self, answer: object) -> None:
         with pytest.raises(ValueError, match="what az answers lacks"):
             App.read("contoso-sts", "mta-sts", answer)
+
+
+def test_with_a_delegation_zone_the_records_that_are_set_once_are_printed(
+    bind: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POLICY_DNS_ZONE", str(ZoneId(SUBSCRIPTION, "mta-sts", "sts.provider.example")))
+    printed = bind("contoso.com").stdout
+    for name in ("_mta-sts.contoso.com", "_smtp._tls.contoso.com"):
+        shared = f"{name}.sts" if name.startswith("_mta") else "_smtp._tls.sts"
+        assert f"# set once: {name}. 300 IN CNAME {shared}.provider.example.\n" in printed

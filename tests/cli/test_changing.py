@@ -286,7 +286,7 @@ class TestUndo:
         time.sleep(1.1)
         assert run("edit", "--all", "--mode", "testing", "--note", "a slip", "--yes").exit_code == 0
         assert run("edit", "--all", "--max-age", "1209600", "--yes").exit_code == 0
-        monkeypatch.setattr(session, "lookup", lambda *_: _World())
+        monkeypatch.setattr(session, "lookup", lambda *_, **__: _World())
         words = ("rollback", "--to", f"{before:%Y-%m-%dT%H:%M:%S}", "--all")
         shown = run(*words, "--dry-run")
         assert "12 domains: mode testing -> enforce, max_age 1209600 -> 604800" in shown.stdout
@@ -307,7 +307,7 @@ class TestUndo:
         time.sleep(1.1)
         assert run("remove", "contoso.com", "--force", "--note", "a slip").exit_code == 0
         _add(store, "new.example")
-        monkeypatch.setattr(session, "lookup", lambda *_: _World())
+        monkeypatch.setattr(session, "lookup", lambda *_, **__: _World())
         done = run("rollback", "--to", f"{before:%Y-%m-%dT%H:%M:%S}", "--all")
         assert done.exit_code == 1
         assert "new.example was not changed: it was not here at" in done.stderr
@@ -321,7 +321,7 @@ class TestUndo:
         before = datetime.now(UTC)
         time.sleep(1.1)
         assert run("edit", "contoso.com", "--add-mx", "new.example").exit_code == 0
-        monkeypatch.setattr(session, "lookup", lambda *_: _World(("new.example",)))
+        monkeypatch.setattr(session, "lookup", lambda *_, **__: _World(("new.example",)))
         done = run("rollback", "--to", f"{before:%Y-%m-%dT%H:%M:%S}", "contoso.com")
         assert done.exit_code == 1
         assert "no pattern matches the MX host new.example" in done.stderr

@@ -44,6 +44,7 @@ _SITUATIONS = [
     _situation("testing", policy=PolicyHost(mode="testing")),
     _situation("in-the-clear", policy=PolicyHost(mode="testing"), hosts={"mx": MxHost(kind="no_starttls")}),
     _situation("refusing", hosts={"mx": MxHost(kind="nobody")}),
+    _situation("parked", dns={"@": {"MX": ["0 ."]}}, hosts={}),
 ]
 
 
@@ -79,6 +80,7 @@ class TestEnd:
             ("good.example", DONE),
             ("testing.example", DONE),
             ("refusing.example", DONE),  # what the network here forbids is no error
+            ("parked.example", DONE),  # no mail gets there, and none is to
             ("other.example", PROBLEM),
             ("in-the-clear.example", PROBLEM),
         ],
@@ -86,6 +88,15 @@ class TestEnd:
     def test_deferred_or_an_error_is_a_problem(self, check: Check, domain: str, code: int) -> None:
         assert check(domain).exit_code == code
         assert check(domain, "--json").exit_code == code
+
+    def test_nothing_looked_up_is_never_green(self, check: Check) -> None:
+        words = ("--resolver", "127.0.0.1:9", "--dns-seconds", "0.5", "--junit", "junit.xml")
+        result = CliRunner().invoke(app, ["check", "good.example", "testing.example", *words])
+        assert result.exit_code == UNREACHABLE
+        assert "Of 2 of 2 domains nothing could be looked up" in result.stderr
+        suite = ElementTree.parse("junit.xml").getroot()  # noqa: S314 - the command's own
+        assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("2", "0", "2")
+        assert all(case.find("error") is not None for case in suite.findall("testcase"))
 
     @pytest.mark.parametrize(
         ("words", "sentence"),
@@ -98,6 +109,7 @@ class TestEnd:
             (("good.example", "--ca-file", "gone.pem"), "--ca-file gone.pem"),
             (("good.example", "--ca-file", "empty.pem"), "--ca-file empty.pem holds no certificates"),
             (("good.example", "--junit", "gone/junit.xml"), "cannot be written"),
+            (("good.example", "--junit", "junit.xml", "--watch", "5"), "give one of them"),
         ],
     )
     def test_wrong_use_is_one_sentence(
@@ -141,7 +153,7 @@ class TestOutput:
     def test_people_see_a_screen_a_domain_the_worst_first(self, check: Check) -> None:
         """After a wanted change delete the file and run the test twice."""
         result = check("good.example", "other.example", "in-the-clear.example", "refusing.example")
-        lines = [line.rstrip() for line in result.output.splitlines()]
+        lines = [line.rstrip() for line in result.stdout.splitlines()]
         assert max(map(len, lines)) <= 80
         seen = "\n".join(["$ mta-sts check …", *lines, f"[{result.exit_code}]", ""])
         if not _SCREEN.exists():
@@ -149,12 +161,39 @@ class TestOutput:
             pytest.fail(f"{_SCREEN} was missing and is written: look at it.")
         assert seen == _SCREEN.read_text(encoding="utf-8")
 
+    def test_many_domains_are_a_line_each_the_details_of_those_with_problems_and_the_totals(self, check: Check) -> None:
+        names = [situation.domain for situation in _SITUATIONS]
+        lines = check(*names).stdout.splitlines()
+        assert [line.split()[0] for line in lines[1:7]] == [
+            "other.example",
+            "parked.example",
+            "in-the-clear.example",
+            "testing.example",
+            "refusing.example",
+            "good.example",
+        ]
+        details = {line.partition(":")[0] for line in lines[7:] if line and not line[0].isspace() and ": " in line}
+        assert details >= {"other.example", "in-the-clear.example"}
+        assert not details & {"good.example", "testing.example", "refusing.example", "parked.example"}
+        assert lines[-1] == "6 domains: 2 deferred, 2 unprotected, 1 unknown, 1 verified, 2 with problems"
+        verbose = check(*names, "--verbose").stdout
+        assert all(f"\n{name}: " in verbose for name in names)
+
+    def test_what_is_published_and_what_was_checked_are_apart(self, check: Check) -> None:
+        found = {
+            item["domain"]: item for item in json.loads(check("parked.example", "refusing.example", "--json").stdout)
+        }
+        parked, refusing = found["parked.example"], found["refusing.example"]
+        assert (parked["published"], parked["mail_hosts"]["state"]) == ("enforced", "none")
+        assert (refusing["published"], refusing["mail_hosts"]["state"]) == ("enforced", "not checked")
+        assert "as where port 25 is blocked" in refusing["mail_hosts"]["why"]
+
     def test_json_is_as_its_schema_says(self, check: Check) -> None:
         found = json.loads(check(*(situation.domain for situation in _SITUATIONS), "--json").stdout)
         rules = json.loads(FILE.read_text(encoding="utf-8"))
         jsonschema.Draft202012Validator.check_schema(rules)
         jsonschema.validate(found, rules)
-        assert all(item["mx"] and item["findings"] is not None and item["schema"] == 1 for item in found)
+        assert all(item["mx"] is not None and item["findings"] is not None and item["schema"] == 2 for item in found)
 
     def test_the_schema_is_that_of_the_models(self) -> None:
         assert FILE.read_text(encoding="utf-8") == schema(), "run 'python -m dev.schema'"

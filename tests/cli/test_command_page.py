@@ -41,7 +41,7 @@ def test_the_page_has_each_command_with_its_examples(name: str) -> None:
 @pytest.mark.parametrize("name", _COMMANDS)
 def test_the_page_names_each_option_of_a_command(name: str) -> None:
     section = _PAGE.partition(f"\n### `mta-sts {name.split(maxsplit=1)[0]}")[2].partition("\n### ")[0]
-    general = _PAGE.partition("\n## ")[0]
+    general = _PAGE.partition("\n### ")[0]
     for parameter in _COMMANDS[name].params:
         if parameter.param_type_name == "option":
             assert any(f"`{option}" in section or f"`{option}" in general for option in parameter.opts), parameter.opts

@@ -197,7 +197,7 @@ class TestImport:
         for domain in domains:
             (tmp_path / f"{domain}.txt").write_bytes(_POLICY.text.encode())
         (tmp_path / "authority.pem").touch()
-        done = run("import", str(tmp_path), "--keep-ids", "--resolver", resolver)
+        done = run("import", str(tmp_path), "--keep-ids", "--allow-private", "--resolver", resolver)
         assert done.exit_code == 0, done.output
         revisions = {domain: store.history.revisions(domain)[-1] for domain in domains}
         kept = {domain: revision.id for domain, revision in revisions.items() if revision.id != revision.key}

@@ -46,7 +46,7 @@ def served(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
 
     def facts(self: Lookup, domain: str) -> Facts:
         text = _row(store, domain).policy.text.encode()
-        return replace(found(self, domain), policy_host=PolicyHost(fetched=Fetched(text)))
+        return replace(found(self, domain), policy_host=PolicyHost((("192.0.2.2", Fetched(text)),)))
 
     monkeypatch.setattr(Lookup, "facts", facts)
 
@@ -68,6 +68,7 @@ def _add(store: Store, zone: Zone, domain: str, mode: str = "testing", *, mx: tu
     policy = Policy.model_validate({"mode": mode, "mx": mx, "max_age": 604800})
     revision = store.history.record(store.policies.add(domain, policy), store.policies, by="test")
     zone[domain] = {"MX": ["10 mx1.example.com.", "20 MX2.Example.Net."]}
+    zone["mx1.example.com"] = zone["mx2.example.net"] = {"A": ["192.0.2.1"]}  # which is not asked
     zone[f"_mta-sts.{domain}"] = {"TXT": [f"v=STSv1; id={revision.id};"]}
     return revision
 

@@ -42,6 +42,7 @@ def promoting(run: Run, store: Store, zone: Zone, resolver: str, later: Later) -
     row = store.policies.add("contoso.com", Policy(mode="testing", mx=_MX, max_age=604800))
     revision = store.history.record(row, store.policies, by="test")
     zone["contoso.com"] = {"MX": ["10 mx1.contoso.com.", "20 mx2.contoso.com."]}
+    zone["mx1.contoso.com"] = zone["mx2.contoso.com"] = {"A": ["192.0.2.1"]}  # which is not asked
     zone["_mta-sts.contoso.com"] = {"TXT": [f"v=STSv1; id={revision.id};"]}
     zone["_smtp._tls.contoso.com"] = {"TXT": ["v=TLSRPTv1; rua=https://app.example/v1/tlsrpt;"]}
 

@@ -175,6 +175,6 @@ def test_a_domain_without_a_policy_does_not_stop_the_others(
     tables[0].update_entity(broken)
     done = run("site", "bücher.example", "fabrikam.com", "contoso.com", "--out", str(tmp_path))
     assert done.exit_code == 1
-    assert "xn--bcher-kva.example: its row holds no policy: " in done.stderr
+    assert "xn--bcher-kva.example: its row is not a policy: " in done.stderr
     assert "fabrikam.com: it has no row: 'mta-sts add fabrikam.com' makes one." in done.stderr
     assert {path.name for path in tmp_path.iterdir()} == {"contoso.com"}

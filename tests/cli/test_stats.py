@@ -10,8 +10,8 @@ import pytest
 from azure.data.tables import TableClient
 from typer.testing import CliRunner
 
-import function_app
 from policy_store import log_stats
+from policy_store.answering import ANSWER
 from policy_store.cli import app
 from policy_store.intake import Intake, Post
 from policy_store.names import quoted
@@ -25,7 +25,7 @@ def _message(domain: str, outcome: str, version: str = _NEW, ms: float = 0, agen
     """The line as the app itself writes it."""
     status = {"unknown": 404, "unavailable": 503}.get(outcome, 200)
     host = quoted(f"mta-sts.{domain}")
-    return function_app._ANSWER % (domain, outcome, status, version, ms, host, quoted(agent))
+    return ANSWER % (domain, outcome, status, version, ms, host, quoted(agent))
 
 
 _LOG = [

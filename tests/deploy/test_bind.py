@@ -156,4 +156,4 @@ def test_what_az_says_of_a_certificate_is_told_at_once(run: Run, azure: Azure) -
 def test_an_app_that_is_not_there_is_said_by_az_itself(run: Run) -> None:
     refused = run("bind", "contoso.com", "--app", "no-such-app")
     assert refused.exit_code == UNREACHABLE
-    assert "The app 'no-such-app' cannot be looked at: az functionapp show says: Not Found" in refused.stderr
+    assert "The app 'no-such-app' cannot be read: az functionapp show says: Not Found" in refused.stderr

@@ -3,6 +3,7 @@
 import http.client
 import json
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -121,3 +122,32 @@ def test_a_port_in_use_is_one_clear_sentence(host: Host) -> None:
     second = subprocess.run([*COMMAND, str(host.port)], capture_output=True, text=True, timeout=20, check=False)
     assert second.returncode == 1
     assert second.stderr == f"The app cannot listen on 127.0.0.1:{host.port}: Address already in use.\n"
+
+
+class TestOddRequests:
+    """As Kestrel answers them, the server of the real host."""
+
+    def _send(self, host: Host, target: str, name: str) -> int:
+        with socket.create_connection(("127.0.0.1", host.port), timeout=10) as connection:
+            connection.sendall(f"GET {target} HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n".encode("latin-1"))
+            answer = b""
+            while octets := connection.recv(65536):
+                answer += octets
+        return int(answer.split()[1])
+
+    @pytest.mark.parametrize("name", ["[", "]", "a[b]", "[::1", "[::1]x", "[a]", "[]", "[::1]:", "\x1b[31m"])
+    def test_brackets_that_hold_no_address_are_a_bad_request(self, host: Host, name: str) -> None:
+        assert self._send(host, "/prefix/hello.txt", name) == 400
+        assert "Traceback" not in host.log.partition("hello.txt")[2]
+
+    @pytest.mark.parametrize("name", ["[::1]", "[::1]:7071", "a.example", "a.example:7071", "a,b"])
+    def test_other_hosts_are_served(self, host: Host, name: str) -> None:
+        assert self._send(host, "/prefix/hello.txt", name) == 200
+
+    def test_a_target_with_scheme_and_authority_is_served(self, host: Host) -> None:
+        assert self._send(host, "http://a.example/prefix/hello.txt", "A.example") == 200
+        assert self._send(host, "http://a.example/prefix/hello.txt", "b.example") == 400
+
+    def test_an_encoded_slash_divides_no_path(self, host: Host) -> None:
+        assert self._send(host, "/prefix%2fhello.txt", "a.example") == 404
+        assert self._send(host, "/prefix/hello%2Etxt", "a.example") == 200

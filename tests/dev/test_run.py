@@ -61,7 +61,7 @@ def test_the_printed_request_is_answered_and_a_signal_stops_everything(tmp_path:
         )
         process.send_signal(how)
         assert process.wait(15) == 0
-    ports = [int(port) for port in re.findall(r"127\.0\.0\.1:(\d+)", said)]
+    ports = {int(port) for port in re.findall(r"127\.0\.0\.1:(\d+)", said)}
     assert len(ports) == 2
     for port in ports:
         with pytest.raises(ConnectionRefusedError):
@@ -75,6 +75,22 @@ def test_policies_survive_a_restart_and_samples_stay_out_of_a_table_that_has_som
             assert answer_to(said[said.index("curl") :].splitlines()[0])[0] == 200
             process.terminate()
             assert process.wait(15) == 0
+
+
+def test_the_printed_lines_lead_the_command_to_the_tables(tmp_path: Path) -> None:
+    """The one for a shell is run by a shell; `--store` takes the address that is printed."""
+    with running(tmp_path) as (_, said):
+        (line,) = [line for line in said.splitlines() if line.startswith("export ")]
+        command = f"{shlex.quote(sys.executable)} -m policy_store"
+        done = subprocess.run(
+            ["/bin/sh", "-c", f"{line}\n{command} list"], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "contoso.example" in done.stdout
+        address = re.findall(r"^Tables: (\S+)", said)[0]
+        words = [sys.executable, "-m", "policy_store", "list", "--store", address]
+        assert subprocess.run(words, capture_output=True, text=True, check=False).stdout == done.stdout
+        assert line.replace("export POLICY_STORE=", "$env:POLICY_STORE = ") in said.splitlines()
 
 
 def url_of(said: str) -> str:
@@ -107,8 +123,8 @@ def test_one_in_another_folder_runs_beside_it(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     with running(tmp_path / "a") as (_, first), running(tmp_path / "b") as (_, second):
-        assert "6 sample policies added" in first
-        assert "6 sample policies added" in second
+        assert "8 sample policies added" in first
+        assert "8 sample policies added" in second
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])

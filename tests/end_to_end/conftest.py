@@ -1,6 +1,7 @@
 """The whole app as it runs without Azure: the table service with the sample policies, and the app in a local host."""
 
 import http.client
+import json
 import os
 import re
 import subprocess
@@ -10,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import pytest
 from azure.data.tables import TableClient, UpdateMode
@@ -76,6 +77,11 @@ class HostProcess:
             connection.close()
         answered = {name.lower(): value for name, value in response.getheaders()}
         return Answer(response.status, answered, body, time.monotonic() - start)
+
+    def health(self) -> dict[str, Any]:
+        """What /health says."""
+        body: dict[str, Any] = json.loads(self.send({"Host": "127.0.0.1"}, path="/health").body)
+        return body
 
     def logged(self, pattern: str) -> list[str]:
         """The lines logged so far that the regular expression finds something in."""

@@ -24,6 +24,7 @@ class FaultProxy:
 
     def __init__(self, upstream: int) -> None:
         self.requests = 0
+        self.point_reads = 0  # those of one entity each
         self.waiting = 0  # requests that the app still wants an answer to
         self._upstream = upstream
         self._fault: Fault | None = None
@@ -73,12 +74,15 @@ class FaultProxy:
         await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()}, return_exceptions=True)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer the requests of one connection, one after the other; the app's reads have no body."""
+        """Answer the requests of one connection, one after the other."""
         silences = self._silences
         try:
             while not writer.is_closing():
                 head = await reader.readuntil(b"\r\n\r\n")
                 self.requests += 1
+                if length := re.search(rb"\r\nContent-Length: ([0-9]+)", head, re.IGNORECASE):
+                    head += await reader.readexactly(int(length[1]))
+                self.point_reads += b"RowKey=" in head.partition(b"\r\n")[0]
                 self.waiting += 1
                 fault = self._fault if silences == self._silences else "silent"
                 answering = asyncio.create_task(self._answer(head, fault, writer))

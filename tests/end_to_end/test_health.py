@@ -11,7 +11,7 @@ from azure.data.tables import TableClient
 
 from dev.azurite import Azurite
 from policy_store import __version__
-from tests.end_to_end.conftest import HostProcess, write_row
+from tests.end_to_end.conftest import HostProcess, wait_for, write_row
 from tests.end_to_end.faults import FaultProxy
 
 type StartHost = Callable[[Mapping[str, str]], HostProcess]
@@ -51,22 +51,27 @@ class TestHealth:
             host.ask(domain)
         write_row(policies_client, "tenant1.example", mode="wrong")
         host.ask("tenant1.example")
-        assert _health(host) == {"storage": "ok", "copies": 2, "last_good_answers": 1, "version": __version__}
+        wait_for(lambda: _health(host)["look_age"] is not None, 5)
+        said = _health(host)
+        assert said.pop("copies") >= 2
+        assert said.pop("look_age") <= 5
+        assert said == {"storage": "ok", "last_good_answers": 1, "version": __version__}
 
     def test_reads_once_a_minute_at_most(self, azurite: Azurite, proxy: FaultProxy, start_host: StartHost) -> None:
         """A worker that nobody asked has not read yet, and the check's own read lasts for a minute."""
         host = start_host({"POLICY_STORE": azurite.connection_string.replace(f":{azurite.port}/", f":{proxy.port}/")})
         assert {_health(host)["storage"] for _ in range(5)} == {"ok"}
-        assert proxy.requests == 1
+        assert proxy.point_reads <= 1
 
     def test_failing_storage_is_no_reason_to_restart_the_worker(
         self, azurite: Azurite, proxy: FaultProxy, start_host: StartHost
     ) -> None:
         proxy.fault = "503"
         host = start_host({"POLICY_STORE": azurite.connection_string.replace(f":{azurite.port}/", f":{proxy.port}/")})
-        assert _health(host) == {"storage": "failing", "copies": 0, "last_good_answers": 0, "version": __version__}
+        state = {"storage": "failing", "copies": 0, "last_good_answers": 0, "look_age": None, "version": __version__}
+        assert _health(host) == state
         assert _health(host)["storage"] == "failing"
-        assert proxy.requests == 1
+        assert proxy.point_reads <= 2, "one read, repeated once since the service is busy"
         assert not host.logged("^ERROR(?!.*storage fails)")
 
     def test_silent_storage_does_not_hold_the_check_up(

@@ -119,6 +119,7 @@ def test_the_alerts_look_for_what_the_app_logs() -> None:
         "audit domains=",
         "ids are not published",
         "mail is refused",
+        "no look at the table",
         "publish published=",
         "storage fails",
         "the app serves nothing",

@@ -16,12 +16,14 @@ from typing import Any
 
 from policy_store.sender.dns import Resolver
 from policy_store.sender.facts import Facts
-from policy_store.sender.gather import Network, gather
+from policy_store.sender.gather import gather
+from policy_store.sender.network import Network
 from policy_store.sender.reading import Reading
 from policy_store.sender.tls import strict_context
 from policy_store.sender.verdict import readings_of
 from tests.end_to_end.senders.asking import RUNNERS
 from tests.end_to_end.senders.front import ConnectProxy
+from tests.lab import postfix
 from tests.lab.situation import PolicyHost, Situation, load
 from tests.lab.world import World
 
@@ -30,22 +32,40 @@ REFUSED = "none found"
 POSTFIX = "postfix-mta-sts-resolver"
 
 _WHY = Path(__file__).with_name("agreement.toml")
-_TIMEOUT = 60
+_TIMEOUT = 300
 _WITHOUT_END = ("dripping", "endless", "silent")  # no sender but by its own limit would come back from these
 _NAMES = ("_mta-sts", "mta-sts")
 _OPENING = """# Agreement with senders and checkers
 
-What `mta-sts check` makes of the policies in the lab of this project's tests, beside what three others make of them,
-each run by its own code against the same servers: postfix-mta-sts-resolver, which Postfix asks; checkdmarc, a checker;
-mailauth, which ZoneMTA asks, in its strict mode. A cell is the mode of the policy that is found.
-A policy that checkdmarc or mailauth warn of counts as not found.
+What `mta-sts check` makes of the domains in the lab of this project's tests, beside what real senders make of them,
+each run by its own code against the same servers.
 
-`check` reads every text twice, by the letter of RFC 8461 and as Postfix does, and its verdict is the worse of the two.
-An asterisk marks where another differs from the reading that it is to be held against: postfix-mta-sts-resolver from
-that for Postfix, the others from the strict one.
+# The policy
+
+postfix-mta-sts-resolver is what Postfix asks; checkdmarc is a checker; mailauth is what ZoneMTA asks, here in its
+strict mode. A cell is the mode of the policy that is found. A policy that checkdmarc or mailauth warn of counts as not
+found.
+
+`check` reads every record, answer and text by the letter of RFC 8461 and as Postfix does, and its verdict is the worse
+of the two. Where senders as forgiving as mailauth in its usual mode would hold back mail, that counts too.
+An asterisk marks where another differs from the reading that it is compared with: postfix-mta-sts-resolver with that
+for Postfix, the others with the strict one.
 
 Left out are situations that differ in their MX hosts only, on which these three say nothing, and hosts that never end
 their answer.
+"""
+
+_MAIL = """
+# A message
+
+What Debian's Postfix {version} did with a message to each domain, with the policies that postfix-mta-sts-resolver
+replies, and the verdict of `check`. `sent` may be at the second attempt. Nothing that Postfix deferred or bounced is
+called better than `deferred`, but for what the checker could not see (`unknown`): no connection, silence, a 421, DNS
+that does not answer. Where Postfix sent and `check` says `deferred`, another sender holds the message back, as the
+tables above and [the findings](findings.md) say: a strict reading, mailauth, or another address of the policy host.
+
+| domain | check | Postfix | its words |
+|---|---|---|---|
 """
 
 type Answers = dict[str, dict[str, str]]
@@ -86,7 +106,12 @@ class _Proxy(ConnectProxy):
 
 def _is_found(situation: Situation) -> bool:
     """Whether DNS leads to the policy host, which a proxy's clients leave to the proxy."""
-    return any(isinstance(values, list) for values in situation.dns.get("mta-sts", {"A": []}).values())
+    records = situation.dns.get("mta-sts", {"A": ["here"]})
+    for name in records.get("CNAME", ()):
+        label = str(name).replace("{domain}", situation.domain).removesuffix(f".{situation.domain}")
+        records = situation.dns.get(label, {})
+    addresses = [value for kind in ("A", "AAAA") for value in records.get(kind, ()) if isinstance(records[kind], list)]
+    return any(not str(value).startswith("2001:db8:") for value in addresses)
 
 
 def compared() -> list[Situation]:
@@ -126,25 +151,36 @@ async def _gather(domains: Iterable[str], world: World) -> list[Facts]:
         world.https_port,
         world.smtp_port,
         https_seconds=20,
-        smtp_seconds=10,
+        smtp_seconds=3,
         allow_private=True,
     )
     return await asyncio.gather(*(gather(domain, network) for domain in domains))
 
 
 def _readings(facts: Facts) -> tuple[str, str]:
-    fetched = facts.policy_host.fetched
-    if fetched is None or fetched.problem is not None:  # then a second reading is for senders without a limit
-        return REFUSED, REFUSED
-    both = readings_of(facts)
-    return _mode(both[0]), _mode(both[-1])
+    """What senders find that read strictly, and Postfix, at the first address."""
+    found = readings_of(facts)
+    strict, postfix = (next(each.policy for each in found if each.sender == name) for name in ("rfc", "postfix"))
+    return _mode(strict), _mode(postfix)
 
 
 def _mode(reading: Reading | None) -> str:
     return REFUSED if reading is None else reading.mode
 
 
+def asked(sender: str, situations: Iterable[Situation], world: World) -> dict[str, dict[str, Any]]:
+    """Domain -> what one sender finds, with the patterns."""
+    chosen = list(situations)
+    with _Proxy(world, chosen) as proxy:
+        return _answers(sender, [situation.domain for situation in chosen], world, proxy.port)
+
+
 def _ask(sender: str, domains: Iterable[str], world: World, proxy_port: int) -> dict[str, str]:
+    found = _answers(sender, domains, world, proxy_port)
+    return {domain: answer.get("mode", REFUSED) for domain, answer in found.items()}
+
+
+def _answers(sender: str, domains: Iterable[str], world: World, proxy_port: int) -> dict[str, dict[str, Any]]:
     environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")} | {
         "HTTPS_PROXY": f"http://127.0.0.1:{proxy_port}",
         "SSL_CERT_FILE": str(world.ca_file),
@@ -154,7 +190,8 @@ def _ask(sender: str, domains: Iterable[str], world: World, proxy_port: int) -> 
     }
     command = [*RUNNERS[sender], str(world.dns_port), *domains]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, timeout=_TIMEOUT, check=True)
-    return {domain: answer.get("mode", REFUSED) for domain, answer in json.loads(done.stdout).items()}
+    found: dict[str, dict[str, Any]] = json.loads(done.stdout)
+    return found
 
 
 def differences(answers: Answers) -> set[tuple[str, str]]:
@@ -183,7 +220,7 @@ def explanations() -> dict[tuple[str, str], str]:
 
 def page(answers: Answers) -> str:
     """The text of the page."""
-    return "".join([_OPENING, "\n", *_table(answers), "\n## The differences\n\n", *_reasons()])
+    return "".join([_OPENING, "\n", *_table(answers), "\n## The differences\n\n", *_reasons(), *_mail()])
 
 
 def _table(answers: Answers) -> Iterator[str]:
@@ -201,6 +238,17 @@ def _table(answers: Answers) -> Iterator[str]:
 def _reasons() -> Iterator[str]:
     for why in tomllib.loads(_WHY.read_text(encoding="utf-8"))["difference"]:
         yield f"* **{', '.join(why['senders'])}** on {', '.join(why['situations'])}: {why['why']}\n"
+
+
+def _mail() -> Iterator[str]:
+    """What Postfix did with a message to each domain."""
+    said = postfix.recorded()
+    yield _MAIL.format(version=said["postfix"])
+    for situation in load():
+        if situation.name in said["situations"]:
+            answer = said["situations"][situation.name]
+            why = "" if answer["status"] == "sent" else answer["why"].replace("|", "\\|")
+            yield f"| {situation.name} | {situation.verdict} | {answer['status']} | {why} |\n"
 
 
 if __name__ == "__main__":

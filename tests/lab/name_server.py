@@ -38,6 +38,14 @@ class NameServer(DnsServer):
             server.server.process_request = partial(BaseServer.process_request, server.server)
         return servers
 
+    def _at(self, name: str) -> Mapping[str, Values] | None:
+        """The records of a name, by a wildcard where it is not there itself (RFC 4592)."""
+        if name in self._table:
+            return self._table[name]
+        labels = name.split(".")
+        parents = (".".join(labels[at:]) for at in range(1, len(labels)))
+        return next((self._table[f"*.{parent}"] for parent in parents if f"*.{parent}" in self._table), None)
+
     def resolve(self, request: Any, handler: Any) -> Any:
         """Return the reply to one query: what dnslib asks of its resolver. Raises DNSError to say nothing."""
         reply = request.reply()
@@ -46,7 +54,7 @@ class NameServer(DnsServer):
         knows_ad = request.header.ad or any(rr.rtype == QTYPE.OPT and rr.edns_do for rr in request.ar)
         reply.header.ad = int(knows_ad and name in self._authenticated)
         for _ in range(_MOST_ALIASES):
-            here = self._table.get(name)
+            here = self._at(name)
             if here is None:
                 reply.header.rcode = RCODE.NXDOMAIN
                 break

@@ -4,14 +4,33 @@ They stand in `situations.toml`. `{domain}` there is the situation's own domain,
 are names below it.
 """
 
+import gzip
+import ipaddress
 import tomllib
+import zlib
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 type Certificate = Literal[
-    "good", "other_name", "expired", "self_signed", "unknown_authority", "ends_soon", "common_name_only"
+    "good",
+    "other_name",
+    "expired",
+    "self_signed",
+    "unknown_authority",
+    "ends_soon",
+    "common_name_only",
+    "intermediate_expired",
+    "not_yet_valid",
+    "six_days",
+    "six_days_ending",
+    "lax_authority",
+    "wildcard",
+    "partial_wildcard",
+    "alert_unrecognized_name",
+    "alert_internal_error",
+    "alert_handshake_failure",
 ]
 type Verdict = Literal["verified", "unprotected", "deferred", "unknown"]
 type Values = list[str | list[str]] | Literal["servfail", "silent"]
@@ -33,7 +52,8 @@ class PolicyHost(_Model):
     `text` goes before `mode`, `mx` and `max_age`; `size` in octets is reached with extension fields. `at` is the kind
     of server that listens at its address, an empty `content_type` leaves the header out. `body` is how an answer is
     sent: as HTTP wants it (`length`, `chunked`, `to_the_end`), or so slowly, so long, so short or so wrongly that
-    nobody can read it. `delay` is in seconds.
+    nobody can read it. `delay` is in seconds. `zip` is how the body is encoded, whatever the headers say; `interim` are
+    status lines that go before the answer, `line_end` ends the lines of its head.
     """
 
     mode: str = "enforce"
@@ -47,7 +67,10 @@ class PolicyHost(_Model):
     delay: float = 0
     body: Literal["length", "chunked", "to_the_end", "dripping", "endless", "cut", "rubbish", "silent"] = "length"
     certificate: Certificate = "good"
-    at: Literal["tls", "tls_1_1", "plain_http", "silent", "nobody"] = "tls"
+    at: Literal["tls", "tls_1_1", "tls_1_3", "no_certificate", "plain_http", "silent", "nobody"] = "tls"
+    zip: Literal["", "gzip", "deflate"] = ""
+    interim: tuple[str, ...] = ()
+    line_end: str = "\r\n"
 
     def octets(self, domain: str) -> bytes:
         """The text that is served for `domain`."""
@@ -59,15 +82,18 @@ class PolicyHost(_Model):
             if missing - line < 10:
                 line = missing  # the last field must hold a name, a value and its line end
             octets += b"x: %b\r\n" % (b"x" * (line - 5))
+        if self.zip:
+            return gzip.compress(octets) if self.zip == "gzip" else zlib.compress(octets)
         return octets
 
 
 class MxHost(_Model):
     """An MX host: the kind of server that it is, and what is to be said of it. `found` is False for one without an
-    address. The words are the situation's own unless given.
+    address, `also` are the kinds of servers at more addresses. The words are the situation's own unless given.
     """
 
     kind: str = "good"
+    also: tuple[str, ...] = ()
     found: bool = True
     verdict: Verdict | None = None
     if_enforced: Verdict | None = None
@@ -80,8 +106,9 @@ class Situation(_Model):
 
     `dns` holds records in place of those that the situation would have, for each name those of all types. `hosts` are
     the MX hosts, the most preferred first: its keys are labels below the domain, or `@` where the domain has an address
-    but no MX record. `findings` are the codes that must be found, and no other. `run` says whether private addresses
-    are allowed.
+    but no MX record. `second` is what a second address of the policy host does, an IPv4 address or by `second_is` an
+    IPv6 address. `absent` names are not in DNS at all. `findings` are the codes that must be found, and no other.
+    `run` says whether private addresses are allowed.
     """
 
     name: str
@@ -89,6 +116,9 @@ class Situation(_Model):
     dns: dict[str, dict[str, Values]] = {}
     dnssec: bool = False
     policy: PolicyHost = PolicyHost()
+    second: PolicyHost | None = None
+    second_is: Literal["A", "AAAA"] = "A"
+    absent: tuple[str, ...] = ()
     hosts: dict[str, MxHost] = {"mx": MxHost()}
     run: Run = "allow_private"
     verdict: Verdict
@@ -103,9 +133,11 @@ class Situation(_Model):
 
     def host_name(self, label: str) -> str:
         """The name of the MX host that stands as `label` in `hosts`."""
+        if label.endswith("."):  # a whole name
+            return label[:-1]
         return self.domain if label == "@" else f"{label}.{self.domain}"
 
-    def records(self, policy_host: str, mx_hosts: dict[str, str]) -> dict[str, dict[str, Values]]:
+    def records(self, policy_host: str, mx_hosts: dict[str, str], second: str = "") -> dict[str, dict[str, Values]]:
         """What DNS holds for the domain: name -> type -> values, where the policy host and each kind of MX host have
         the addresses given.
         """
@@ -118,9 +150,14 @@ class Situation(_Model):
         if "@" not in self.hosts:
             names["@"]["MX"] = [f"{10 * place} {self.host_name(label)}" for place, label in enumerate(self.hosts, 1)]
         for label, host in self.hosts.items():
-            if host.found:
-                names.setdefault(label, {})["A"] = [mx_hosts[host.kind]]
-        return {self.host_name(name): self._filled_in(records) for name, records in (names | self.dns).items()}
+            if host.found and not label.endswith("."):
+                names.setdefault(label, {})["A"] = [mx_hosts[kind] for kind in (host.kind, *host.also)]
+        if self.second is not None:
+            packed = ipaddress.IPv4Address(second).packed
+            mapped = f"::ffff:{packed[:2].hex()}:{packed[2:].hex()}"
+            names["mta-sts"] |= {"AAAA": [mapped]} if self.second_is == "AAAA" else {"A": [policy_host, second]}
+        kept = {name: records for name, records in (names | self.dns).items() if name not in self.absent}
+        return {self.host_name(name): self._filled_in(records) for name, records in kept.items()}
 
     def _filled_in(self, records: dict[str, Values]) -> dict[str, Values]:
         """`records` with the domain in place of `{domain}`."""

@@ -32,7 +32,9 @@ class World:
             self.ca_file = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "ca.pem"
             authority.write(self.ca_file)
             loop = stack.enter_context(LoopThread())
-            self.policy_hosts = PolicyHosts({each.domain: each.policy for each in self._situations}, authority, loop)
+            hosts = {each.domain: each.policy for each in self._situations}
+            second = {each.domain: each.second for each in self._situations if each.second is not None}
+            self.policy_hosts = PolicyHosts(hosts, second, authority, loop)
             self.policy_hosts.start()
             stack.callback(self.policy_hosts.close)
             self.https_port = self.policy_hosts.port
@@ -40,7 +42,8 @@ class World:
             self.mx_hosts.start()
             stack.callback(self.mx_hosts.close)
             self.smtp_port = self.mx_hosts.port
-            self.dns_port = stack.enter_context(NameServer(self._records(), self._authenticated())).port
+            self.name_table = self._records(), self._authenticated()
+            self.dns_port = stack.enter_context(NameServer(*self.name_table)).port
             self._stack = stack.pop_all()
         return self
 
@@ -62,7 +65,7 @@ class World:
             name: records
             for situation in self._situations
             for name, records in situation.records(
-                self.policy_hosts.address(situation.domain), self.mx_hosts.addresses
+                self.policy_hosts.address(situation.domain), self.mx_hosts.addresses, self.policy_hosts.second
             ).items()
         }
 

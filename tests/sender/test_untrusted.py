@@ -2,9 +2,11 @@
 
 import asyncio
 import ssl
+import typing
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC
+from typing import Any
 
 import pytest
 import trustme
@@ -14,14 +16,14 @@ from postfix_mta_sts_resolver.utils import parse_mta_sts_policy
 
 from policy_store.policy import MODES
 from policy_store.sender.dns import MxHost, MxRecords
-from policy_store.sender.facts import Facts, FetchCode, Fetched, MxFacts, PolicyHost
+from policy_store.sender.facts import EVERYBODY, Facts, Fetched, MxFacts, PolicyHost
 from policy_store.sender.https import fetch
 from policy_store.sender.published import TxtState
 from policy_store.sender.reading import PostfixReading, postfix_reading
 from policy_store.sender.report import report
 from policy_store.sender.rules import RULES
-from policy_store.sender.smtp import SmtpResult, probe
-from policy_store.sender.tls import TlsFailure, TlsSession, strict_context
+from policy_store.sender.smtp import SmtpOutcome, SmtpResult, probe
+from policy_store.sender.tls import TlsCode, TlsFailure, TlsSession, strict_context
 
 _SECONDS = 20.0  # a generous limit, which no answer that ends comes near
 _HOSTILE = "\x1b[2J\x1b]0;title\x07\x9b31m\r\x00\x7f\u202e"
@@ -89,13 +91,21 @@ class TestSmtp:
     @given(_replies)
     def test_any_octets_have_an_outcome(self, replies: list[bytes]) -> None:
         result = asyncio.run(_probe(b"".join(replies), b""))
-        assert result.outcome in ("no_smtp", "no_starttls", "tls_failed")
+        assert result.outcome in (
+            "no_smtp",
+            "no_starttls",
+            "tls_failed",
+            "starttls_refused",
+            "no_ehlo",
+            "refused",
+            "busy",
+        )
         assert _is_told(result)
 
     @given(st.binary(max_size=300))
     def test_any_octets_in_place_of_a_handshake_have_an_outcome(self, octets: bytes) -> None:
         result = asyncio.run(_probe(b"220 mx\r\n250-mx\r\n250 STARTTLS\r\n220 go ahead\r\n", octets))
-        assert result.outcome in ("no_smtp", "tls_failed")
+        assert result.outcome == "tls_failed"
         assert _is_told(result)
 
     @pytest.mark.parametrize("host", ["\\000" * 63 + ".example", ".example", "a..b", "x" * 300, "\u202e.example"])
@@ -186,22 +196,13 @@ async def _fetch(octets: bytes) -> Fetched:
 _plain = st.text(st.characters(codec="ascii", min_codepoint=32, max_codepoint=126), max_size=20)
 _optional = st.none() | _plain
 _times = st.datetimes(timezones=st.just(UTC))
-_sessions = st.builds(TlsSession, st.sampled_from(["TLSv1.2", "TLSv1.3"]), _times)
-_fetch_codes: st.SearchStrategy[FetchCode | None] = st.none() | st.sampled_from(
-    [
-        "https_unreachable",
-        "https_timeout",
-        "https_certificate_name",
-        "https_certificate_expired",
-        "https_certificate_untrusted",
-        "https_tls",
-        "https_status",
-        "https_redirect",
-        "https_type",
-        "https_size",
-        "https_no_http",
-    ]
-)
+_sessions = st.builds(TlsSession, st.sampled_from(["TLSv1.2", "TLSv1.3"]), _times, st.none() | _times, st.booleans())
+_codes = [
+    code
+    for code in RULES
+    if code.startswith("https_") and not code.startswith(("https_over", "https_certificate_ends"))
+]
+_fetch_codes: st.SearchStrategy[Any] = st.none() | st.sampled_from(_codes)
 _fetched = st.builds(
     Fetched,
     _texts.map(str.encode) | st.binary(max_size=100),
@@ -209,13 +210,15 @@ _fetched = st.builds(
     st.none() | _sessions,
     _fetch_codes,
     _plain,
+    st.sets(st.sampled_from(sorted(EVERYBODY))).map(frozenset),
+    st.sampled_from(["utf-8", "ascii", "utf-16"]),
 )
 _addresses = st.ip_addresses().map(str)
 _hosts = st.sampled_from(["mx.a.example", "a.example", "mx.a.example.", ""]) | st.text(max_size=20)
 _results = st.builds(
     SmtpResult,
     _addresses,
-    st.sampled_from(["tls", "tls_failed", "no_starttls", "unreachable", "no_smtp", "timeout"]),
+    st.sampled_from(typing.get_args(SmtpOutcome.__value__)),
     _plain,
     st.none() | _sessions,
     st.none()
@@ -225,7 +228,9 @@ _results = st.builds(
             ["certificate-host-mismatch", "certificate-expired", "certificate-not-trusted", "validation-failure"]
         ),
         _plain,
+        st.sampled_from(typing.get_args(TlsCode.__value__)),
     ),
+    st.booleans(),
 )
 _records = st.lists(
     st.sampled_from([_STS, "v=STSv1; id=;", "v=stsv1", "v=TLSRPTv1; rua=mailto:a@a.example"]) | st.text(max_size=30),
@@ -239,14 +244,16 @@ _facts = st.builds(
     st.none() | st.text(max_size=20),
     st.builds(
         PolicyHost,
-        st.lists(st.tuples(_addresses, st.none() | st.booleans()), max_size=3).map(tuple),
+        st.lists(st.tuples(_addresses, _fetched), max_size=3).map(tuple),
+        st.lists(_addresses, max_size=2).map(tuple),
         st.none() | st.text(max_size=20),
         _optional,
-        st.none() | _fetched,
+        st.booleans(),
     ),
     st.none()
     | st.builds(MxRecords, st.lists(st.builds(MxHost, st.integers(0, 9), _hosts)).map(tuple), null=st.booleans()),
     _plain,
+    st.booleans(),
     st.booleans(),
     st.lists(
         st.builds(
@@ -257,11 +264,13 @@ _facts = st.builds(
             st.lists(_addresses, max_size=2).map(tuple),
             st.booleans(),
             _optional,
+            st.booleans(),
+            st.none() | st.text(max_size=20),
+            st.booleans(),
         ),
         max_size=3,
     ).map(tuple),
     st.none() | _records,
-    st.booleans(),
 )
 
 

@@ -7,9 +7,11 @@ The protocol: https://learn.microsoft.com/azure/app-service/overview-managed-ide
 import base64
 import json
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -17,17 +19,30 @@ import trustme
 from azure.core.exceptions import ClientAuthenticationError
 from azure.data.tables import TableClient
 
-from dev.azurite import Azurite
+from dev.azurite import ACCOUNT, Azurite
 from policy_store.policy import Policy
 from policy_store.settings import Settings
-from policy_store.tables.connection import open_table
+from policy_store.tables.connection import identity, open_table
 from policy_store.tables.policies import PolicyTable
 from policy_store.tables.row import Row
-from tests.loopback import LoopbackServer, answer, silent
+from tests.loopback import LoopbackServer, answer, read_request, silent
 
 _LONGEST_CALL = 3.5  # seconds
 _SECONDS_TO_RECOVER = 15
 _HEADER = "a header that only this app knows"
+_ROW = answer(
+    "200 OK",
+    json.dumps(
+        {
+            "odata.etag": "W/\"datetime'2026-01-01T00%3A00%3A00.0000000Z'\"",
+            "PartitionKey": "contoso.com",
+            "RowKey": "policy",
+            "Timestamp": "2026-01-01T00:00:00.0000000Z",
+            "mode": "none",
+            "max_age": 86400,
+        }
+    ).encode(),
+)
 _POLICY = Policy(mode="testing", mx=("mx.contoso.com",), max_age=604800)
 
 
@@ -73,8 +88,16 @@ class _Endpoint(LoopbackServer):
         self.behaviour = behave
 
 
+class _SecureAzurite(Azurite):
+    """A table service that takes bearer tokens, and the files of its certificate."""
+
+    def __init__(self, cert: Path, key: Path) -> None:
+        super().__init__(cert=cert, key=key, oauth=True)
+        self.certificate = (cert, key)
+
+
 @pytest.fixture(scope="module")
-def tables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_SecureAzurite]:
     """A table service that speaks HTTPS and takes bearer tokens, with the row of contoso.com."""
     folder = tmp_path_factory.mktemp("certificates")
     authority = trustme.CA()
@@ -85,7 +108,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
     authority.cert_pem.write_to_path(str(bundle))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
-        with Azurite(cert=cert, key=key, oauth=True) as service:
+        with _SecureAzurite(cert, key) as service:
             with TableClient.from_connection_string(service.connection_string, "policies") as client:
                 client.create_table()
                 PolicyTable(client).add("contoso.com", _POLICY)
@@ -160,6 +183,41 @@ def test_a_token_that_is_refused(policies: PolicyTable, endpoint: _Endpoint) -> 
     seconds, error = _failure(policies)
     assert isinstance(error, ClientAuthenticationError)
     assert seconds < _LONGEST_CALL
+
+
+def test_a_refused_token_is_not_kept_until_its_time_is_over(tables: _SecureAzurite, endpoint: _Endpoint) -> None:
+    """A table service answers 401 to a token that is wrong, and Azurite 403, so that another stands in."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*tables.certificate)
+    right = _token(lifetime=1800)
+    bearer = json.loads(right.partition(b"\r\n\r\n")[2])["access_token"].encode()
+
+    def behave(connection: socket.socket, _: threading.Event) -> None:
+        with context.wrap_socket(connection, server_side=True) as secure:
+            while head := read_request(secure):
+                secure.sendall(_ROW if bearer in head else answer("401 Unauthorized"))
+
+    with LoopbackServer(behave) as server:
+        address = f"https://127.0.0.1:{server.port}/{ACCOUNT}"
+        with open_table(Settings.read({"POLICY_STORE__tableServiceUri": address})) as client:
+            policies = PolicyTable(client)
+            endpoint.says(_token())
+            _failure(policies)
+            endpoint.says(right)
+            start = time.monotonic()
+            assert _recovered(policies) is not None
+            assert time.monotonic() - start < 10
+
+
+def test_clients_share_one_identity(tables: Azurite, endpoint: _Endpoint) -> None:
+    """One token serves both tables."""
+    endpoint.says(_token())
+    settings = Settings.read({"POLICY_STORE__tableServiceUri": tables.url})
+    credential = identity(settings)
+    for _ in range(3):
+        with open_table(settings, credential=credential) as client:
+            assert PolicyTable(client).get("contoso.com") is not None
+    assert len(endpoint.requests) == 1
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,17 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
+from azure.core.exceptions import HttpResponseError
+from azure.data.tables import TableClient
 
 from dev.azurite import ACCOUNT, ACCOUNT_KEY
 from policy_store.settings import Settings
+from policy_store.tables.addresses import Resolver
 from policy_store.tables.connection import open_table
-from policy_store.tables.policies import PolicyTable
+from policy_store.tables.policies import OtherEntity, PolicyTable
 from tests.loopback import Behaviour, LoopbackServer, answer, answering, read_request, silent
 
 _LONGEST_CALL = 3.5  # seconds
@@ -156,3 +160,70 @@ def test_an_operator_waits_longer() -> None:
 
     with LoopbackServer(slow) as server, open_table(_settings(server.port), operator=True) as client:
         assert PolicyTable(client).get("contoso.com") is not None
+
+
+def test_a_redirect_is_not_followed() -> None:
+    """A table service has nothing to redirect to; what stands there could say anything."""
+    with LoopbackServer(answering(_ANSWER)) as elsewhere:
+        location = f"Location: http://127.0.0.1:{elsewhere.port}/x"
+        for status in ("302 Found", "307 Temporary Redirect", "308 Permanent Redirect"):
+            with LoopbackServer(answering(answer(status, b"", location))) as server:
+                _, error = _get(server.port)
+                assert isinstance(error, HttpResponseError)
+        assert elsewhere.connections == 0
+
+
+def test_an_entity_with_other_keys_is_refused() -> None:
+    with LoopbackServer(answering(_ANSWER.replace(b"contoso.com", b"contosa.com"))) as server:
+        _, error = _get(server.port)
+    assert isinstance(error, OtherEntity)
+
+
+class TestNames:
+    """A name server that is silent costs a read no more than a connection does."""
+
+    @pytest.fixture
+    def silence(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+        """The system's resolver waits until the end of the test; gives the names that it was asked for."""
+        ended, asked, real = threading.Event(), list[str](), socket.getaddrinfo
+
+        def silent_getaddrinfo(host: str, *args: Any, **kwargs: Any) -> Any:
+            if host.endswith(".example"):
+                asked.append(host)
+                ended.wait()
+                host = "127.0.0.1"
+            return real(host, *args, **kwargs)
+
+        monkeypatch.setattr(socket, "getaddrinfo", silent_getaddrinfo)
+        yield asked
+        ended.set()
+
+    def test_reads_end_in_time_and_one_thread_asks_for_all(self, silence: list[str]) -> None:
+        store = f"AccountName=a;AccountKey={ACCOUNT_KEY};TableEndpoint=http://a.table.example/"
+        with open_table(Settings.read({"POLICY_STORE": store})) as client, ThreadPoolExecutor(16) as threads:
+            start = time.monotonic()
+            errors = list(threads.map(lambda _: _error(client), range(16)))
+        assert time.monotonic() - start < _LONGEST_CALL
+        assert all(errors)
+        assert len(silence) == 1
+
+    def test_the_addresses_found_last_stand_in(self, silence: list[str]) -> None:
+        resolver = Resolver()
+        resolver._known["a.example"] = ("127.0.0.1",)
+        assert resolver.addresses("a.example", 0.1) == ("127.0.0.1",)
+
+    def test_a_name_that_does_not_exist_is_an_error_that_says_so(self) -> None:
+        with pytest.raises(OSError, match=r"Name or service not known|No address"):
+            Resolver().addresses("no-such-host.invalid", 5)
+
+    def test_an_address_is_itself(self) -> None:
+        assert Resolver().addresses("[::1]", 0) == ("::1",)
+        assert "127.0.0.1" in Resolver().addresses("localhost", 5)
+
+
+def _error(client: TableClient) -> Exception | None:
+    try:
+        PolicyTable(client).get("contoso.com")
+    except Exception as error:
+        return error
+    return None

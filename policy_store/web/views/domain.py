@@ -17,8 +17,9 @@ from policy_store.changes.state import state_of
 from policy_store.life import TESTING, in_testing_since
 from policy_store.names import InvalidName, read_name
 from policy_store.policy import Policy
+from policy_store.sender.dns_check import served_by
 from policy_store.sender.facts import Facts
-from policy_store.sender.published import compare, served_word, with_served
+from policy_store.sender.published import compare, with_served
 from policy_store.tables.entry import Entry
 from policy_store.tables.history import Revision
 from policy_store.tlsrpt.evidence import LOOK_BACK
@@ -129,10 +130,8 @@ def _lines(before: Revision | None, after: Revision) -> tuple[str, ...]:
 
 def dns_status(entry: Entry, facts: Facts) -> tuple[str, str]:
     """How DNS and the policy host stand to the store, in a word and a sentence."""
-    fetched = facts.policy_host.fetched
-    status = compare(facts.txt, entry.known)
-    if fetched is not None and fetched.problem is None:
-        status = with_served(status, served_word(fetched.text, entry.known))
+    served = served_by(entry.domain, facts.policy_host, entry.known)
+    status = with_served(compare(facts.txt, entry.known), served)
     return status.word, status.detail
 
 
