@@ -9,11 +9,12 @@ import sys
 
 from dev.set_up import ROOT, main, set_up
 
+_APART = [word for folder in ("browser", "deploy", "long") for word in ("--ignore", f"tests/{folder}")]  # other jobs
 JOBS = {
     "run": ("the app on localhost with sample policies, until Ctrl-C", [["dev.run"]]),
     "test": (
         "every test",  # they wait more than they compute
-        [["pytest", "-q", "-n", "3", "--dist", "loadfile", "--ignore", "tests/deploy", "--ignore", "tests/long"]],
+        [["pytest", "-q", "-n", "3", "--dist", "loadfile", *_APART]],
     ),
     "lint": ("ruff and mypy", [["ruff", "check"], ["ruff", "format", "--check"], ["mypy"]]),
     "bench": ("how fast the app and the command are", [["bench"]]),

@@ -145,7 +145,7 @@ class TestRefused:
         ("domain", "records", "says"),
         [
             (_LONG, {}, "65 characters"),
-            (_LONGEST, {}, "259 octets"),
+            (_LONGEST, {}, "259 bytes"),
             ("contoso.com", {"contoso.com": {"SERVFAIL": []}}, "CAA records for mta-sts.contoso.com cannot be asked"),
             ("contoso.com", {"mta-sts.contoso.com": {"A": ["192.0.2.7"]}}, "has addresses in DNS ('192.0.2.7')"),
             ("contoso.com", {"contoso.com": {"CAA": ['0 issue "pki.example"']}}, "from 'pki.example' only"),

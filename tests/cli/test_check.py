@@ -153,7 +153,7 @@ class TestOutput:
     def test_people_see_a_screen_a_domain_the_worst_first(self, check: Check) -> None:
         """After a wanted change delete the file and run the test twice."""
         result = check("good.example", "other.example", "in-the-clear.example", "refusing.example")
-        lines = [line.rstrip() for line in result.output.splitlines()]
+        lines = [line.rstrip() for line in result.stdout.splitlines()]
         assert max(map(len, lines)) <= 80
         seen = "\n".join(["$ mta-sts check …", *lines, f"[{result.exit_code}]", ""])
         if not _SCREEN.exists():
