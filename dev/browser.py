@@ -3,19 +3,20 @@
 import base64
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
 from selenium import webdriver
+from selenium.common.exceptions import TimeoutException, WebDriverException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
-_AXE = Path(__file__).parents[2] / "dev" / "node" / "node_modules" / "axe-core" / "axe.min.js"
-_SECONDS = 30
+_AXE = Path(__file__).parent / "node" / "node_modules" / "axe-core" / "axe.min.js"
+_SECONDS = 20
 
 
 class NoBrowser(Exception):
@@ -72,7 +73,18 @@ class Browser:
 
     def wait_for(self, text: str) -> None:
         """Wait until the page shows a text."""
-        WebDriverWait(self.driver, _SECONDS, ignored_exceptions=(Exception,)).until(lambda _: text in self.text, text)
+        try:
+            self.until(lambda: text in self.text)
+        except TimeoutException:
+            raise AssertionError(f"{text!r} does not come up in:\n{self.text}") from None
+
+    def until(self, holds: Callable[[], bool]) -> None:
+        """Wait until something holds."""
+        WebDriverWait(self.driver, _SECONDS, ignored_exceptions=(WebDriverException,)).until(lambda _: holds())
+
+    def value(self, name: str) -> str:
+        """What is in the field with this name."""
+        return self.find(f"main [name={name}]").get_attribute("value") or ""
 
     @property
     def text(self) -> str:
