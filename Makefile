@@ -8,7 +8,7 @@ unexport PYTHONHOME PYTHONIOENCODING PYTHONOPTIMIZE PYTHONPATH PYTHONSAFEPATH PY
 
 python := .venv/bin/python
 
-.PHONY: help run test test-oldest test-deploy test-long lint bench package set-up clean
+.PHONY: help run test test-oldest test-deploy test-long test-web pictures lint bench package set-up clean
 
 help: ## these lines
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -29,6 +29,12 @@ test-deploy: set-up ## what the Azure CLI says of our commands: installs it, 700
 test-long: set-up ## what takes long: breaks, models, a checkout that was worked in
 	@$(python) -m pytest -q -n 3 -o faulthandler_timeout=0 tests/long
 	@./dev/test_used_checkout.sh
+
+test-web: set-up ## a day's work in the page, in a real browser (CHROMIUM=PATH)
+	@$(python) -m pytest -q -n 2 tests/browser
+
+pictures: set-up ## the pictures of the page in docs/pictures, taken anew
+	@$(python) -m dev.pictures
 
 lint: set-up ## ruff and mypy
 	@$(python) -m dev lint

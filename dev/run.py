@@ -58,6 +58,8 @@ def _greet(owner: Owner, url: str, tables: Azurite) -> None:
     print("For the command mta-sts on these tables, in another terminal (the second line is for PowerShell):")
     print(f"export POLICY_STORE='{tables.connection_string}'")
     print(f"$env:POLICY_STORE = '{tables.connection_string}'")
+    print("Then 'mta-sts web' opens the page, and 'mta-sts list' prints what it shows (docs/command.md installs it;")
+    print("here it is in .venv/bin, on Windows in .venv\\Scripts).")
     print("Stop with Ctrl-C.", flush=True)
 
 

@@ -63,7 +63,12 @@ def web(
         count = write_pages(export, desk(), Selection((), read_conditions(where or ())))
         say(f"{count} pages are in {export}: open {export / 'index.html'}")
         return
-    wanted = Wanted(app_host=read_domain(app_host) if app_host else "")
+    place = session.read_place(store)
+    wanted = Wanted(
+        app_host=read_domain(app_host or place.app_host) if app_host or place.app_host else "",
+        delegate=tables.zone,
+        verification_id=place.verification_id,
+    )
     _serve(desk, port, wanted, read_only=read_only, browser=not no_browser)
 
 
