@@ -23,6 +23,7 @@ from bench import (
     package,
     reports,
     starting,
+    web,
     zones,
 )
 from bench.common import ROOT, Figure
@@ -43,6 +44,7 @@ _PARTS: dict[str, Callable[[], list[Figure]]] = {
     "check": check.measure,
     "reports": reports.measure,
     "zones": zones.measure,
+    "web": web.measure,
 }
 _RESULTS = ROOT / ".bench" / "results.json"
 

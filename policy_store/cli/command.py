@@ -16,11 +16,11 @@ from policy_store.cli.screen import manner, prepare_output
 # The heading, the name, the module, and the first sentence of its help: so that help imports none of the modules.
 COMMANDS = {
     "Look": {
+        "web": ("web", "Open the page on which all of this is done in a browser, on this machine only."),
         "list": ("look", "List the policies: mode, patterns, age of the revision, problems."),
         "show": ("look", "Show all about the policy of one domain."),
         "plan": ("promote", "List what has to be done next, and when, in all domains."),
         "check": ("check", "Walk the way of a sending server: what becomes of a message to a domain, and why."),
-        "web": ("web", "Open the page on which all of this is done in a browser, on this machine only."),
         "lint": ("lint", "Find what senders refuse or misinterpret: in rows of the store, or in texts."),
         "reports": ("reports", "The TLS reports that senders write: look at them, and bring in mailed ones."),
         "history": ("look", "List the revisions of a domain, the newest first."),
