@@ -37,7 +37,7 @@ def run(job: str, arguments: list[str]) -> int:
         except KeyboardInterrupt:
             return 130
         if code:
-            return code
+            return code if code > 0 else 128 - code  # as a shell says of one that a signal ended
     return 0
 
 

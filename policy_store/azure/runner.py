@@ -155,4 +155,4 @@ def look_up_all(resolver: Resolver, names: Sequence[str]) -> Iterator[HostDns]:
     """What DNS says about each policy host, in their order. It looks at all of them at once, because the commands after
     it take minutes.
     """
-    return concurrently(lambda name: look_up(resolver, name), names, _AT_ONCE)
+    return concurrently(lambda name: look_up(resolver, name), names, _AT_ONCE, in_order=True)

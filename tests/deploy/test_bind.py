@@ -5,7 +5,8 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from policy_store.cli import app, bind
+from policy_store.azure import runner
+from policy_store.cli import app
 from policy_store.cli.errors import DONE, PROBLEM, UNREACHABLE
 from tests.cli.conftest import Run
 from tests.deploy.conftest import SignedIn
@@ -21,7 +22,7 @@ def azure(signed_in: SignedIn, monkeypatch: pytest.MonkeyPatch) -> Azure:
     found, _, environment = signed_in
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(bind, "_PAUSE", 0.05)
+    monkeypatch.setattr(runner, "PAUSE", 0.05)
     found.reset("dedicated")
     return found
 

@@ -96,7 +96,7 @@ class TestNetwork:
         ended = start(checkout, programs, **_NOWHERE)
         assert ended.returncode == 1
         assert ended.stdout.splitlines()[0].startswith("Making .venv with ")
-        assert "Installing Python packages into .venv: 800 MB, one to three minutes ..." in ended.stdout
+        assert "Installing Python packages into .venv: 550 MB, one to three minutes ..." in ended.stdout
         first = ended.stderr.splitlines()[0]
         assert first.startswith("The Python packages cannot be installed: the network cannot be reached, or a proxy")
         assert not (checkout / ".venv" / "set-up-from").exists()
