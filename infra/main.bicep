@@ -30,8 +30,9 @@ param hostHeader string = ''
 @description('The output store of another app, whose tables this app is to serve in place of its own. Its identity gets no role there.')
 param sharedStore string = ''
 
-@description('Whether the app takes TLS reports at /v1/tlsrpt: see docs/reports.md.')
+@description('Whether the app takes TLS reports at /v1/tlsrpt, and a table of them is made: see docs/reports.md.')
 param tlsReports bool = false
+
 @description('Name of a DNS zone to make, such as sts.provider.example, in which the app publishes the ids by itself. Empty: no zone, and nothing is published.')
 param dnsZone string = ''
 
@@ -92,7 +93,8 @@ resource history 'Microsoft.Storage/storageAccounts/tableServices/tables@2026-09
   name: 'policyhistory'
 }
 
-resource reports 'Microsoft.Storage/storageAccounts/tableServices/tables@2026-09-01' = {
+// Where this table is, 'mta-sts promote' wants the reports heard first.
+resource reports 'Microsoft.Storage/storageAccounts/tableServices/tables@2026-09-01' = if (tlsReports) {
   parent: tables
   name: 'tlsreports'
 }
@@ -408,7 +410,7 @@ resource operatorsKeepHistory 'Microsoft.Authorization/roleAssignments@2022-04-0
   }
 }
 
-resource operatorsKeepReports 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!empty(operatorsGroupId)) {
+resource operatorsKeepReports 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (tlsReports && !empty(operatorsGroupId)) {
   name: guid(reports.id, operatorsGroupId, tableContributor)
   scope: reports
   properties: {

@@ -160,7 +160,8 @@ def _one_sentence() -> Iterator[None]:
         if not table_is_missing(error):
             raise
         raise CommandError(
-            f"The store has no table {TABLE} yet: 'mta-sts reports import' makes it, and so does infra/main.bicep.",
+            f"The store has no table {TABLE} yet: 'mta-sts reports import' makes it, and so does infra/main.bicep with "
+            "tlsReports=true.",
             PROBLEM,
         ) from error
 

@@ -98,6 +98,13 @@ def test_the_app_may_read_policies_read_and_add_history_and_reports_and_has_no_o
     }
 
 
+def test_the_table_of_reports_is_made_only_where_reports_are_received() -> None:
+    """Where the table is, 'promote' wants reports heard first."""
+    resources: dict[str, Any] = BicepParser().parse(text=FILES["main.bicep"])["resources"]
+    for name in ("reports", "appKeepsReports", "operatorsKeepReports"):
+        assert "tlsReports" in str(resources[name]["config"]["condition"]), name
+
+
 def test_in_the_zone_the_app_may_read_and_write_txt_records_and_delete_none() -> None:
     resources: dict[str, Any] = BicepParser().parse(text=FILES["zone.bicep"])["resources"]
     (permission,) = resources["idsRole"]["config"]["properties"]["permissions"]
