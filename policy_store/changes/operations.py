@@ -26,12 +26,12 @@ from policy_store.changes.guard import (
     testing_reasons,
     world_reasons,
 )
-from policy_store.life import TESTING, mx_usable_from, removal_date, retired, served_everywhere
+from policy_store.life import RETIRED_MAX_AGE, TESTING, mx_usable_from, removal_date, retired, served_everywhere
 from policy_store.policy import Mode, Policy, PolicySyntaxError
 from policy_store.tables.entry import Entry
 from policy_store.tables.history import Revision, key_of, newest_readable
 from policy_store.tables.reports import ReportRow
-from policy_store.tables.row import InvalidRow, Row
+from policy_store.tables.row import InvalidRow, Row, too_long
 from policy_store.times import shown
 from policy_store.tlsrpt.evidence import DEMANDS, Demands
 
@@ -164,8 +164,14 @@ def promote(
 
 
 def retire(desk: Desk, entry: Entry, *, why: str = "") -> Planned:
-    """The policy withdrawn: mode none, patterns kept, a day as max_age (RFC 8461 section 8.3)."""
+    """The policy withdrawn: mode none, patterns kept, a day as max_age (RFC 8461 section 8.3). So is an invalid row's:
+    another server may have served what it was meant to say.
+    """
     policy = entry.in_force
+    if policy is None and isinstance(entry.row, InvalidRow):
+        policy = Policy(mode="none", mx=entry.row.readable.get("mx") or (), max_age=RETIRED_MAX_AGE)
+        if too_long(policy):
+            policy = policy.model_copy(update={"mx": ()})
     if policy is None:
         remedy = f"'mta-sts show {entry.domain}' says why"
         return _refused(entry, Reason("no_policy", "it has no policy", remedy))
@@ -225,6 +231,8 @@ def planned(
     """The change to `policy` with its findings and dates, unless lint refuses it or the reason is too long."""
     refusing, others = findings_of(entry, policy)
     against = lint_reasons(refusing)
+    if message := too_long(policy):
+        against.append(Reason("too_long", message, "remove patterns"))
     against += [
         Reason("too_long", f"the {name} has {len(text)} characters", f"shorten it to {LONGEST_NOTE}")
         for name, text in (("reason", why), ("note", note or ""), ("customer", customer or ""))
