@@ -3,7 +3,7 @@
 First what would be written is decided, without a write; then each record is decided anew and written.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
@@ -14,6 +14,7 @@ from policy_store.azure.held import HeldRecords, TxtRecordSets
 from policy_store.azure.zones import RecordChanged, ZoneError, ZoneThrottled
 from policy_store.delegation import Left, Wanted, record_name, wanted
 from policy_store.dns_records import StsRecord
+from policy_store.life import removal_date
 from policy_store.tables.entry import Entry
 from policy_store.tables.row import InvalidRow
 from policy_store.tables.store import Store, storage_problem
@@ -21,12 +22,13 @@ from policy_store.tables.store import Store, storage_problem
 type PublishState = Literal["publish", "published", "right", "wait", "delete", "deleted", "left", "failed"]
 
 _SECONDS = 10.0  # of one request
+_FEW = 10  # domains, whose records are looked up one by one and not with the whole zone
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
     """What becomes of the record of one domain: `name` is the full name, `before` what it holds, `text` what it has to
-    hold, `since` from when (UTC), `detail` why it is left or failed.
+    hold, empty where it is to be deleted, `since` from when (UTC), `detail` why it is left or failed.
     """
 
     domain: str
@@ -65,9 +67,13 @@ class Publication:
         self._name_of = name_of
         self._began = now()
 
-    def plan(self, entries: Iterable[Entry]) -> list[Planned]:
+    def plan(self, entries: Sequence[Entry]) -> list[Planned]:
         """What becomes of each domain. Raises ZoneError where the zone cannot be looked at."""
-        self._patiently(lambda: self._held.look(_seconds))
+        if len(entries) <= _FEW:
+            names = [self._name_of(entry.domain) for entry in entries]
+            self._patiently(lambda: self._held.look_at(names, _seconds))
+        else:
+            self._patiently(lambda: self._held.look(_seconds))
         return list(map(self._plan, entries))
 
     def carry_out(self, planned: Planned) -> Planned:
@@ -94,14 +100,27 @@ class Publication:
         before = self._held.texts(name)
         planned = Planned(entry.domain, self._zone_name, f"{name}.{self._zone_name}", "right", before)
         if isinstance(want, Left):
-            if want.reason == "no row" and before and not entry.vanished and _is_of(entry, before):
-                return replace(planned, state="delete")
+            if want.reason == "no row" and entry.revisions and not entry.vanished:
+                return self._plan_removed(entry, planned)
             remedy = ": run 'mta-sts audit'" if want.reason == "not recorded" else ""
             return replace(planned, state="left", detail=want.message + remedy)
         planned = replace(planned, text=want.text, since=want.since)
         if self._held.holds(name, want.text):
             return planned
         return replace(planned, state="wait" if want.since > self._now() else "publish")
+
+    def _plan_removed(self, entry: Entry, planned: Planned) -> Planned:
+        """What becomes of the record of a domain that was retired and whose row is gone: it goes from the same date on
+        as the row (RFC 8461 section 8.3), unless somebody else published it.
+        """
+        if not planned.before:
+            return planned
+        if not set(planned.before) <= {StsRecord(revision.id).text for revision in entry.revisions}:
+            return replace(planned, state="left", detail="it has no row, and its record was never published for it")
+        due = removal_date(entry.revisions, self._store.fresh_seconds)
+        if due is not None and due > self._now():
+            return replace(planned, state="wait", since=due)
+        return replace(planned, state="delete")
 
     def _write(self, planned: Planned) -> Planned:
         """Write one record, by what the tables hold now."""
@@ -139,11 +158,6 @@ class Publication:
                 return ask()
             except ZoneThrottled as error:
                 self._pause(error.seconds)
-
-
-def _is_of(entry: Entry, texts: Sequence[str]) -> bool:
-    """Whether the record of a removed domain is one that was published for it."""
-    return set(texts) <= {StsRecord(revision.id).text for revision in entry.revisions}
 
 
 def _seconds() -> float:

@@ -57,11 +57,11 @@ class PublishItem(BaseModel):
     name: str = Field(description="the full name of the record, without a final dot")
     state: PublishState = Field(
         description="`published` or `deleted`; `publish` or `delete` in a dry run; `right`, since it was so already; "
-        "`wait`, since some worker may still serve an older text; `left`; `failed`"
+        "`wait`, since some worker may still serve an older text, or some sender still apply one; `left`; `failed`"
     )
     before: list[str] = Field(description="the TXT records that were there")
     value: str | None = Field(description="the TXT record that is to be there; null where there is none")
-    not_before: datetime | None = Field(description="from when it may be published")
+    not_before: datetime | None = Field(description="from when it may be published, or deleted")
     detail: str = Field(description="why it was left, or failed; else empty")
 
     @classmethod
@@ -195,7 +195,7 @@ def _outcomes(plans: _Plans, lost: Iterable[Planned], *, dry_run: bool, wait: bo
     waiting: _Plans = []
     for publication, planned in plans:
         outcome = publication.carry_out(planned)
-        if wait and outcome.state == "wait":
+        if wait and outcome.state == "wait" and outcome.text:  # a record to delete may have to stay for weeks
             waiting.append((publication, outcome))
         else:
             yield outcome
@@ -234,8 +234,9 @@ def _tell(planned: Planned) -> None:
         case "deleted" | "delete":
             say(f"{planned.state} TXT {planned.name}")
         case "wait" if planned.since:
-            record = f"TXT {planned.name} {planned.text}"
-            say(f"{planned.domain}: {record} may be published from {shown_due(planned.since)} on")
+            record = f"TXT {planned.name} {planned.text}".strip()
+            done = "published" if planned.text else "deleted"
+            say(f"{planned.domain}: {record} may be {done} from {shown_due(planned.since)} on")
         case "left" | "failed":
             complain(f"{planned.domain}: {planned.detail}.")
 

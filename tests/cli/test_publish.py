@@ -18,6 +18,7 @@ from tests.lab.azure_dns import OWNER, SUBSCRIPTION, AzureDns
 
 _ZONE = "sts.provider.example"
 _POLICY = Policy(mode="testing", mx=("mx.example.com",), max_age=604800)
+_NONE = Policy(mode="none", mx=("mx.example.com",), max_age=86400)
 
 
 @pytest.fixture
@@ -49,6 +50,14 @@ def add(store: Store, domain: str, policy: Policy = _POLICY) -> str:
     """Put a policy in force; the TXT record with its id."""
     row = store.policies.add(domain, policy)
     return f"v=STSv1; id={store.history.record(row, store.policies, by='test').id};"
+
+
+def drop(store: Store, *domains: str) -> None:
+    """Delete rows by hand."""
+    for domain in domains:
+        row = store.policies.get(domain)
+        assert row
+        store.policies.delete(domain, row.etag)
 
 
 @pytest.mark.usefixtures("later")
@@ -136,15 +145,51 @@ class TestDelegationZone:
     def test_the_record_of_a_domain_that_was_removed_is_deleted_if_it_was_the_domains(
         self, run: Run, store: Store, azure: AzureDns
     ) -> None:
-        for domain, name in (("contoso.com", "ours"), ("fabrikam.com", "theirs")):
-            text = add(store, domain, Policy(mode="none", mx=("mx.example.com",), max_age=86400))
-            azure.set_texts(_ZONE, f"_mta-sts.{domain}", text if name == "ours" else "v=STSv1; id=theirs;")
-            row = store.policies.get(domain)
-            assert row
-            store.policies.delete(domain, row.etag)
+        text = add(store, "contoso.com", _NONE)
+        azure.set_texts(_ZONE, "_mta-sts.contoso.com", text)
+        add(store, "fabrikam.com", _NONE)
+        azure.set_texts(_ZONE, "_mta-sts.fabrikam.com", "v=STSv1; id=theirs;")
+        drop(store, "contoso.com", "fabrikam.com")
+        shown = run("dns", "publish", "--all", "--dry-run").stdout
+        assert f"delete TXT _mta-sts.contoso.com.{_ZONE}" in shown
         result = run("dns", "publish", "--all")
         assert f"deleted TXT _mta-sts.contoso.com.{_ZONE}" in result.stdout
+        assert "fabrikam.com: it has no row, and its record was never published for it" in result.stderr
         assert azure.names(_ZONE) == ["_mta-sts.fabrikam.com"]
+
+    def test_a_domain_that_was_removed_with_its_record_is_right(self, run: Run, store: Store, azure: AzureDns) -> None:
+        add(store, "contoso.com", _NONE)
+        drop(store, "contoso.com")
+        for words in (("contoso.com",), ("--all",)):
+            result = run("dns", "publish", *words)
+            assert (result.exit_code, result.stdout) == (DONE, "1 right already\n")
+
+    def test_a_domain_that_never_was_is_a_problem(self, run: Run, azure: AzureDns) -> None:
+        result = run("dns", "publish", "contosso.com")
+        assert result.exit_code == PROBLEM
+        assert "contosso.com has no row" in result.stderr
+
+    def test_the_record_stays_as_long_as_some_sender_may_hold_an_older_policy(
+        self, run: Run, store: Store, azure: AzureDns, later: list[timedelta]
+    ) -> None:
+        add(store, "contoso.com")
+        assert run("remove", "contoso.com", "--force", "--note", "sold").exit_code == DONE
+        text = f"v=STSv1; id={store.history.revisions('contoso.com')[-1].id};"
+        azure.set_texts(_ZONE, "_mta-sts.contoso.com", text)
+        result = run("dns", "publish", "contoso.com", "--wait")
+        assert result.exit_code == DONE
+        assert f"TXT _mta-sts.contoso.com.{_ZONE} may be deleted from" in result.stdout
+        assert azure.texts(_ZONE, "_mta-sts.contoso.com") == [text]
+        later[0] += timedelta(days=8)
+        assert run("dns", "publish", "contoso.com").stdout.endswith("1 deleted\n")
+        assert azure.names(_ZONE) == []
+
+    def test_a_few_domains_are_looked_up_one_by_one_and_not_the_whole_zone(
+        self, run: Run, store: Store, azure: AzureDns
+    ) -> None:
+        add(store, "contoso.com")
+        run("dns", "publish", "contoso.com")
+        assert azure.requests == ["GET TXT _mta-sts.contoso.com 404", "PUT TXT _mta-sts.contoso.com 201"]
 
 
 class TestWaiting:
