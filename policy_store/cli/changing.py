@@ -137,11 +137,9 @@ class Changing:
 
     def _tell_change(self, change: Change) -> None:
         if change.after is None:
-            if self.dry_run:
-                say(f"{change.domain} would be removed.")
-            else:
-                record = f"_mta-sts.{change.domain}"
-                say(f"{change.domain} is removed. Delete its TXT record {record} too, if it is still there.")
+            say(f"{change.domain} {'would be' if self.dry_run else 'is'} removed.")
+            for reason in change.reasons:
+                say(f"{change.domain}: {reason}")
             return
         if (self.verbose or self._alone) and not manner.quiet:
             for line in coloured(_difference(change)):

@@ -139,19 +139,28 @@ def _plans(
         places, lost = _places(entries, settings, subscription, resource_group)
         plans: _Plans = []
         for zone, own, here in places:
-            publication = Publication(
-                open_zone(zone, settings, operator=True),
-                zone.name,
-                store,
-                now=session.now,
-                clock=time.monotonic,
-                pause=_pause,
-                name_of=_name_in(zone.name) if own else record_name,
-            )
+            publication = _publication(zone, settings, store, _name_in(zone.name) if own else record_name)
             plans += [(publication, planned) for planned in publication.plan(here)]
     except ZoneError as error:
         raise CommandError(f"{error}.", UNREACHABLE) from error
     return plans, lost
+
+
+def delegation(settings: "Settings", store: Store) -> Publication:
+    """The delegation zone that the settings name, as its operator. Raises ValueError where they name none."""
+    return _publication(ZoneId.parse(settings.dns_zone), settings, store, record_name)
+
+
+def _publication(zone: ZoneId, settings: "Settings", store: Store, name_of: Callable[[str], str]) -> Publication:
+    return Publication(
+        open_zone(zone, settings, operator=True),
+        zone.name,
+        store,
+        now=session.now,
+        clock=time.monotonic,
+        pause=_pause,
+        name_of=name_of,
+    )
 
 
 def _places(
