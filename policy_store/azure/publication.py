@@ -13,7 +13,7 @@ from azure.core.exceptions import AzureError
 from policy_store.azure.held import HeldRecords, TxtRecordSets
 from policy_store.azure.zones import RecordChanged, ZoneError, ZoneThrottled
 from policy_store.delegation import Left, Wanted, record_name, wanted
-from policy_store.dns_records import StsRecord
+from policy_store.dns_records import REPORTS_NAME, StsRecord
 from policy_store.life import removal_date
 from policy_store.tables.entry import Entry
 from policy_store.tables.row import InvalidRow
@@ -27,8 +27,10 @@ _FEW = 10  # domains, whose records are looked up one by one and not with the wh
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """What becomes of the record of one domain: `name` is the full name, `before` what it holds, `text` what it has to
-    hold, empty where it is to be deleted, `since` from when (UTC), `detail` why it is left or failed.
+    """What becomes of the record of one domain, or where `domain` is empty of the one for reports.
+
+    `name` is the full name, `before` what it holds, `text` what it has to hold, empty where it is to be deleted,
+    `since` from when (UTC), `detail` why it is left or failed.
     """
 
     domain: str
@@ -42,7 +44,8 @@ class Planned:
 
 
 class Publication:
-    """The records of domains in one zone. `name_of` a domain is the name of its record, relative to the zone.
+    """The records of domains in one zone. `name_of` a domain is the name of its record, relative to the zone; `reports`
+    is the text of the one for reports that they share there, empty for none.
 
     `pause` waits for the seconds that Azure DNS asks for; `clock` counts seconds, `now` is the time in UTC. An id that
     counts only from when it was first seen, as that of an invalid row does, counts from when this was made.
@@ -58,6 +61,7 @@ class Publication:
         clock: Callable[[], float],
         pause: Callable[[float], None],
         name_of: Callable[[str], str] = record_name,
+        reports: str = "",
     ) -> None:
         self._held = HeldRecords(zone, clock)
         self._zone_name = zone_name
@@ -65,16 +69,20 @@ class Publication:
         self._now = now
         self._pause = pause
         self._name_of = name_of
+        self._reports = reports
         self._began = now()
 
     def plan(self, entries: Sequence[Entry]) -> list[Planned]:
-        """What becomes of each domain. Raises ZoneError where the zone cannot be looked at."""
+        """What becomes of the record for reports, if there is to be one, and of each domain. Raises ZoneError where the
+        zone cannot be looked at.
+        """
+        reports = [REPORTS_NAME] if self._reports else []
         if len(entries) <= _FEW:
-            names = [self._name_of(entry.domain) for entry in entries]
+            names = [*reports, *(self._name_of(entry.domain) for entry in entries)]
             self._patiently(lambda: self._held.look_at(names, _seconds))
         else:
             self._patiently(lambda: self._held.look(_seconds))
-        return list(map(self._plan, entries))
+        return [*map(self._plan_reports, reports), *map(self._plan, entries)]
 
     def carry_out(self, planned: Planned) -> Planned:
         """What became of a domain whose record was to be published or deleted; others are returned as they are."""
@@ -93,6 +101,11 @@ class Publication:
     def again(self, planned: Planned) -> Planned:
         """What becomes of a domain now, by what the tables hold now."""
         return self._plan(self._store.entry(planned.domain))
+
+    def _plan_reports(self, name: str) -> Planned:
+        state: PublishState = "right" if self._held.holds(name, self._reports) else "publish"
+        before = self._held.texts(name)
+        return Planned("", self._zone_name, f"{name}.{self._zone_name}", state, before, self._reports)
 
     def _plan(self, entry: Entry) -> Planned:
         name = self._name_of(entry.domain)
@@ -125,6 +138,9 @@ class Publication:
     def _write(self, planned: Planned) -> Planned:
         """Write one record, by what the tables hold now."""
         newest = planned
+        if not planned.domain:
+            done = self._held.publish(REPORTS_NAME, lambda: (self._reports, []), _seconds)
+            return replace(planned, state="published" if done else "right")
 
         def decide() -> tuple[str, list[str]] | None:
             nonlocal newest

@@ -23,8 +23,8 @@ from policy_store.azure.zones import (
     ZoneThrottled,
     open_zone,
 )
-from policy_store.delegation import MOST_RECORD_SETS, Left, Wanted, record_name, wanted
-from policy_store.dns_records import REPORTS_NAME, RecordSyntaxError, StsRecord, TlsrptRecord
+from policy_store.delegation import MOST_RECORD_SETS, Left, Wanted, record_name, shared_reports, wanted
+from policy_store.dns_records import REPORTS_NAME, RecordSyntaxError, StsRecord
 from policy_store.names import quoted
 from policy_store.settings import Settings
 from policy_store.tables.connection import open_table
@@ -237,7 +237,7 @@ def open_publisher(settings: Settings) -> Publisher | Unusable:
     except ValueError as error:
         return Unusable(f"POLICY_DNS_ZONE: {error}")
     try:
-        reports = TlsrptRecord.parse(settings.reports_record).text if settings.reports_record else ""
+        reports = shared_reports(settings.reports_record)
     except RecordSyntaxError as error:
         return Unusable(f"POLICY_REPORTS_RECORD: {error}")
     read = partial(entry_of, PolicyTable(open_table(settings)), History(open_table(settings, HISTORY_TABLE)))
