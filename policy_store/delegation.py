@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from policy_store.dns_records import StsRecord, TlsrptRecord
 from policy_store.life import served_everywhere
 from policy_store.tables.entry import Entry
 from policy_store.tables.history import newest_readable
 from policy_store.tables.row import InvalidRow
+from policy_store.txt_records import StsRecord, TlsrptRecord
 
 MOST_RECORD_SETS = 10_000  # of a zone: learn.microsoft.com/azure/dns/dns-faq
 

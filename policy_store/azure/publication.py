@@ -13,11 +13,12 @@ from azure.core.exceptions import AzureError
 from policy_store.azure.held import HeldRecords, TxtRecordSets
 from policy_store.azure.zones import RecordChanged, ZoneError, ZoneThrottled
 from policy_store.delegation import Left, Wanted, record_name, wanted
-from policy_store.dns_records import REPORTS_NAME, StsRecord
+from policy_store.dns_records import REPORTS_NAME
 from policy_store.life import removal_date
 from policy_store.tables.entry import Entry
 from policy_store.tables.row import InvalidRow
 from policy_store.tables.store import Store, storage_problem
+from policy_store.txt_records import StsRecord
 
 type PublishState = Literal["publish", "published", "right", "wait", "delete", "deleted", "left", "failed"]
 

@@ -24,7 +24,7 @@ from policy_store.azure.zones import (
     open_zone,
 )
 from policy_store.delegation import MOST_RECORD_SETS, Left, Wanted, record_name, shared_reports, wanted
-from policy_store.dns_records import REPORTS_NAME, RecordSyntaxError, StsRecord
+from policy_store.dns_records import REPORTS_NAME
 from policy_store.names import quoted
 from policy_store.settings import Settings
 from policy_store.tables.connection import open_table
@@ -33,6 +33,7 @@ from policy_store.tables.history import TABLE as HISTORY_TABLE
 from policy_store.tables.history import History
 from policy_store.tables.policies import PolicyTable
 from policy_store.tables.row import InvalidRow
+from policy_store.txt_records import RecordSyntaxError, StsRecord
 from policy_store.zone_id import ZoneId
 
 SECONDS = 25.0  # of one run beside an audit, which with reads of the tables that are begun last costs it 30

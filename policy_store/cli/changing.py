@@ -15,12 +15,13 @@ from policy_store.changes.outcome import Outcome
 from policy_store.changes.selection import Selection
 from policy_store.cli.errors import PROBLEM, UNREACHABLE, WRONG_USE, CommandError
 from policy_store.cli.screen import coloured, complain, manner, print_json, printer, progress, say, suggest
-from policy_store.dns_records import StsRecord, records_to_delegate
+from policy_store.dns_records import records_to_delegate
 from policy_store.record_texts import block
 from policy_store.tables.entry import Entry
 from policy_store.tables.row import InvalidRow
 from policy_store.tables.store import Store
 from policy_store.times import shown, shown_due
+from policy_store.txt_records import StsRecord
 
 _FEW = 10  # named domains for which it prints that nothing changes
 

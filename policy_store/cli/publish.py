@@ -27,10 +27,10 @@ from policy_store.cli.options import (
 )
 from policy_store.cli.screen import complain, print_json, progress, say
 from policy_store.delegation import record_name, shared_reports
-from policy_store.dns_records import RecordSyntaxError
 from policy_store.tables.entry import Entry
 from policy_store.tables.store import Store
 from policy_store.times import shown_due
+from policy_store.txt_records import RecordSyntaxError
 from policy_store.zone_id import ZoneId
 
 if TYPE_CHECKING:

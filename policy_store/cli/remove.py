@@ -45,7 +45,7 @@ def remove(
     json: JsonOption = False,
     store: StoreOption = "",
 ) -> None:
-    """Remove the row of a domain that was retired, and its record; its history stays.
+    """Remove a retired domain, row and DNS record; its history stays.
 
     Example: mta-sts remove contoso.com
     """
