@@ -193,11 +193,12 @@ def test_what_strangers_wrote_is_never_markup(
 
 
 def test_an_import_shows_every_row_and_problem_first(visitor: Visitor, office: Office) -> None:
-    rows = "domain,mode,mx\ncontoso.com,testing,mx.example\nbad_name,testing,mx.example\nfabrikam.com,testing,\n"
+    rows = "domain,mode,mx,owner\ncontoso.com,testing,mx.example,ann\nbad_name,testing,mx.example,\nfabrikam.com,testing,,\n"
     file = {"file": ("C:\\list <b>.csv", rows.encode(), "text/csv")}
     path, _ = visitor.send(visitor.get("/import"), "/import", files=file, customer="Contoso")
     shown = visitor.ended(path)
     assert "bad_name" in shown
+    assert "nothing reads &#39;owner&#39;: what is in there does not come in" in shown
     assert "<b>" not in shown
     assert "mta-sts-" not in shown.replace("mta-sts-web", "")
     assert office.store.entry("contoso.com").row is None
