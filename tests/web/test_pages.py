@@ -193,7 +193,8 @@ def test_what_strangers_wrote_is_never_markup(
 
 
 def test_an_import_shows_every_row_and_problem_first(visitor: Visitor, office: Office) -> None:
-    rows = "domain,mode,mx,owner\ncontoso.com,testing,mx.example,ann\nbad_name,testing,mx.example,\nfabrikam.com,testing,,\n"
+    rows = "domain,mode,mx,owner\ncontoso.com,testing,mx.example,ann\nbad_name,testing,mx.example,\n"
+    rows += "fabrikam.com,testing,,\n"
     file = {"file": ("C:\\list <b>.csv", rows.encode(), "text/csv")}
     path, _ = visitor.send(visitor.get("/import"), "/import", files=file, customer="Contoso")
     shown = visitor.ended(path)
