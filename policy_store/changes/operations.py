@@ -26,6 +26,7 @@ from policy_store.changes.guard import (
     testing_reasons,
     world_reasons,
 )
+from policy_store.delegation import record_name
 from policy_store.life import RETIRED_MAX_AGE, TESTING, mx_usable_from, removal_date, retired, served_everywhere
 from policy_store.policy import Mode, Policy, PolicySyntaxError
 from policy_store.tables.entry import Entry
@@ -192,7 +193,16 @@ def remove(desk: Desk, entry: Entry, *, why: str = "", force: bool = False) -> P
     reasons = [] if force else removal_reasons(entry, now=desk.now, fresh_seconds=desk.store.fresh_seconds)
     if reasons:
         return Refused(entry.domain, tuple(reasons), forcible=True)
-    return Change(entry, None, desk.by, f"removed by force: {why}" if force else "")
+    why = f"removed by force: {why}" if force else ""
+    return Change(entry, None, desk.by, why, reasons=(_record_stays(entry.domain, desk.store.zone),))
+
+
+def _record_stays(domain: str, zone: str) -> Reason:
+    """What is left to do once the row is removed."""
+    if not zone:
+        return Reason("record_stays", f"its TXT record {record_name(domain)} may still be in DNS", "delete it")
+    message = f"its TXT record {record_name(domain)}.{zone} is not deleted with it"
+    return Reason("record_stays", message, f"'mta-sts dns publish {domain}' deletes it")
 
 
 def restore(desk: Desk, entry: Entry, time: datetime, *, why: str = "", force: bool = False) -> Planned:

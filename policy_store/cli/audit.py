@@ -49,6 +49,7 @@ def audit(format_: FormatOption = None, json: JsonOption = False, store: StoreOp
             f"{report.domains} domains: {report.recorded} recorded, {report.invalid_row} invalid, "
             f"{report.unreachable_row} that no request finds, {report.vanished_row} vanished"
             + (f", {report.not_recorded} that could not be recorded" if report.not_recorded else "")
+            + (f", {report.policy_host_domain} under the name of a policy host" if report.policy_host_domain else "")
         )
-    if problems:
+    if any(problem.severity == "error" for problem in problems):
         raise typer.Exit(PROBLEM)

@@ -12,11 +12,11 @@ from typing import Annotated
 import typer
 from azure.core.exceptions import AzureError
 
-from policy_store.cli.check_screen import print_check, print_checks, write_junit
+from policy_store.cli.check_screen import COLUMNS, cells, print_check, print_checks, write_junit
 from policy_store.cli.command import app
 from policy_store.cli.errors import PROBLEM, UNREACHABLE, CommandError
-from policy_store.cli.options import JsonOption, ResolverOption, StoreOption, read_domains
-from policy_store.cli.screen import complain, print_json, progress
+from policy_store.cli.options import FormatOption, JsonOption, ResolverOption, StoreOption, read_domains
+from policy_store.cli.screen import Shape, complain, print_json, print_rows, progress, shape_of
 from policy_store.cli.session import NoStore, lookup, open_store
 from policy_store.exchange.sources import together
 from policy_store.lint.findings import Finding
@@ -80,6 +80,7 @@ def check(
         float, typer.Option(min=0.1, help="How long an SMTP step may take, the greeting too.")
     ] = SMTP_SECONDS,
     text_limit: Annotated[int, typer.Option(min=1, help="How many bytes of the policy are read.")] = LARGEST_TEXT,
+    format_: FormatOption = None,
     json: JsonOption = False,
     resolver: ResolverOption = "",
     store: StoreOption = "",
@@ -106,18 +107,21 @@ def check(
             allow_private,
         )
 
+    shape = shape_of(format_, json=json)
     named = _named(domains or (), file, every=every)
 
     def names() -> list[str]:
         return list(dict.fromkeys([*named, *(tables.domains() if every and tables is not None else ())]))
 
     if watch:
-        _watch(names, network, tables, watch * _MINUTE, json=json)
+        _print_changes(_watch(names, network, tables, watch * _MINUTE), shape)
     all_names = names()
     found: list[Check] = []
     checks = progress(_check_all(all_names, network(), tables), "Checking", len(all_names))
-    if json:
+    if shape == "json":
         print_json(_kept(checks, found))
+    elif shape != "table":
+        print_rows(COLUMNS, map(cells, _kept(checks, found)), shape)
     else:
         found += checks
         print_checks(found, verbose=verbose)
@@ -210,10 +214,8 @@ def _watch(
     network: Callable[[], Network],
     store: Store | None,
     seconds: float,
-    *,
-    json: bool,
-) -> None:
-    """Check again and again, and print each check that says otherwise than the last one."""
+) -> Iterator[Check]:
+    """Check again and again; each check that says otherwise than the last one of its domain."""
     before: dict[str, Check] = {}
     while True:
         changed = [
@@ -223,11 +225,19 @@ def _watch(
         ]
         for item in changed:
             before[item.domain] = item
-            if json:
-                print(item.model_dump_json(by_alias=True), flush=True)
-            else:
-                print_check(item)
+            yield item
         time.sleep(seconds)
+
+
+def _print_changes(changes: Iterator[Check], shape: Shape) -> None:
+    """Print each as it comes; JSON in a line of its own, since the array would never end."""
+    if shape in ("tsv", "csv"):
+        print_rows(COLUMNS, map(cells, changes), shape)
+    for item in changes:
+        if shape == "json":
+            print(item.model_dump_json(by_alias=True), flush=True)
+        else:
+            print_check(item)
 
 
 def _essence(item: Check | None) -> object:

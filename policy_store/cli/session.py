@@ -34,6 +34,7 @@ class Place:
     resource_group: str = ""
     verification_id: str = ""
     dns_zone: str = ""
+    reports_record: str = ""
 
 
 @dataclass(frozen=True, slots=True)

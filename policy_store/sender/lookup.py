@@ -10,11 +10,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from policy_store.dns_records import RecordSyntaxError, StsRecord, propose_patterns, sts_records
 from policy_store.names import InvalidName, policy_host, quoted
 from policy_store.policy import Policy, PolicySyntaxError
+from policy_store.sender.mx_patterns import propose_patterns
 from policy_store.sender.published import DnsWord, TxtState, compare
 from policy_store.tables.history import Revision
+from policy_store.txt_records import RecordSyntaxError, StsRecord, sts_records
 
 if TYPE_CHECKING:
     from policy_store.sender.dns import Resolver

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from policy_store.dns_records import RecordSyntaxError, StsRecord, sts_records
 from policy_store.policy import LARGEST_TEXT, LONGEST_MAX_AGE, MODES, Policy, PolicySyntaxError
+from policy_store.txt_records import RecordSyntaxError, StsRecord, sts_records
 
 _LAX_RECORD = re.compile(r"v=stsv1[ \t]*;", re.IGNORECASE)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,3})?", re.IGNORECASE | re.ASCII)

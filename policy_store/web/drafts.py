@@ -31,7 +31,8 @@ class Wish:
     """What a person wants: a title, the word for it when done (`changed`, `promoted`), and what decides of each item.
 
     `items` are domains, or whatever `decide` takes; `name_of` says which domain one is for, and `place_of` where it
-    comes from. `force` goes ahead in spite of refusals; `why` is the reason.
+    comes from; `said` is what else to know of where they come from. `force` goes ahead in spite of refusals; `why` is
+    the reason.
     """
 
     title: str
@@ -43,6 +44,7 @@ class Wish:
     why: str = ""
     force: bool = False
     back: str = "/domains"
+    said: Sequence[str] = ()
 
 
 @dataclass

@@ -190,11 +190,11 @@ class TestOutput:
 
     def _is_plain(self, options: list[str], folder: Path) -> None:
         junit = folder / "junit.xml"
-        for words in ([], ["--json", f"--junit={junit}"]):
+        for words in (["--format=table"], ["--format=tsv"], ["--format=csv"], ["--json", f"--junit={junit}"]):
             said = invoke("a.example", "--allow-private", *options, *words)
             assert said.exit_code in (DONE, PROBLEM)
             assert said.stderr == ""
-            assert set(said.stdout) <= set("\n…") | set(map(chr, range(32, 127)))
+            assert set(said.stdout) <= set("\n\t…") | set(map(chr, range(32, 127)))
         assert json.loads(said.stdout)[0]["domain"] == "a.example"
         assert ElementTree.parse(junit).getroot().get("tests") == "1"  # noqa: S314 - the command's own
 
