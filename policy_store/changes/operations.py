@@ -20,6 +20,7 @@ from policy_store.changes.guard import (
     findings_of,
     lint_reasons,
     mx_reasons,
+    not_checked_reasons,
     removal_reasons,
     report_verdict,
     short_reasons,
@@ -161,7 +162,7 @@ def promote(
         why += f" (forced: {', '.join(dict.fromkeys(reason.code for reason in reasons))})"
     if found is not None and found.rule == "without_reports":
         why += " (without reports)"
-    return planned(desk, entry, enforced, why=why)
+    return planned(desk, entry, enforced, why=why, reasons=not_checked_reasons(facts))
 
 
 def retire(desk: Desk, entry: Entry, *, why: str = "") -> Planned:

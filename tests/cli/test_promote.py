@@ -12,6 +12,7 @@ from azure.data.tables import TableClient
 from policy_store.cli import session
 from policy_store.policy import Policy
 from policy_store.sender.facts import Facts, Fetched, PolicyHost
+from policy_store.sender.limits import Limits
 from policy_store.sender.lookup import Lookup
 from policy_store.tables.history import Revision
 from policy_store.tables.row import Row
@@ -124,6 +125,32 @@ class TestPromote:
         done = run("promote", "contoso.com", "--resolver", resolver)
         assert done.exit_code == 1
         assert "mta-sts check" in done.stderr
+
+    def test_a_mail_host_that_was_too_slow_is_named_with_the_option_for_more_time(
+        self,
+        run: Run,
+        store: Store,
+        zone: Zone,
+        resolver: str,
+        later: Later,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        revision = _add(store, zone, "contoso.com")
+        later(days=14, minutes=1)
+        world = World(("mx1.example.com",), revision.id, revision.text, "timeout")
+        limits = []
+
+        def facts(lookup: Lookup, domain: str) -> Facts:
+            limits.append(lookup.limits)
+            return world.facts(domain)
+
+        monkeypatch.setattr(Lookup, "facts", facts)
+        more = ("--dns-seconds=1", "--https-seconds=2", "--smtp-seconds=3")
+        done = run("promote", "contoso.com", "--resolver", resolver, "--dry-run", *more)
+        assert done.exit_code == 0, done.output
+        assert "contoso.com: mx1.example.com was not checked: " in done.stdout
+        assert "--smtp-seconds" in done.stdout
+        assert limits == [Limits(1, 2, 3)]
 
     def test_another_number_of_days(self, run: Run, store: Store, zone: Zone, resolver: str, later: Later) -> None:
         _add(store, zone, "contoso.com")
