@@ -18,6 +18,7 @@ _MOST_VALUES = 200_000
 _SHOWN_PROBLEMS = 20
 _GZIP = b"\x1f\x8b"
 _PADDING = b"\0\r\n\t "  # what mail programs leave behind an attachment
+_PEEK = 4096
 _MARK = "\ufeff"
 _JSON_OBJECT = re.compile(rb"(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?[\0 \t\r\n]*\{[\0 \t\r\n]*[\"}]")
 
@@ -36,7 +37,7 @@ class TooLarge(NotAReport):
 
 def is_json(octets: bytes) -> bool:
     """Whether bytes begin as a JSON object does, in any encoding of Unicode."""
-    return _JSON_OBJECT.match(octets) is not None
+    return _JSON_OBJECT.match(octets[:_PEEK]) is not None
 
 
 def read(octets: bytes) -> Report:

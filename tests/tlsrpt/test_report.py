@@ -106,7 +106,8 @@ class TestKeys:
             for name, value in part.items():
                 if name != "policy-string":
                     part[name] = [value]
-        assert read(report(_DAY, other, **{"report-id": ["1"]})) == read(report(_DAY, one, **{"report-id": "1"}))
+        id_in_a_list: Any = {"report-id": ["1"]}
+        assert read(report(_DAY, other, **id_in_a_list)) == read(report(_DAY, one, **{"report-id": "1"}))
 
     @pytest.mark.parametrize(
         "written",
