@@ -21,7 +21,8 @@ from policy_store.sender.verdict import judge, passes_tls
 from policy_store.tables.entry import Entry
 from policy_store.tables.reports import ReportRow
 from policy_store.times import shown_due
-from policy_store.tlsrpt.evidence import Case, Demands, Verdict, verdict
+from policy_store.tlsrpt.case import Case, Demands
+from policy_store.tlsrpt.evidence import Verdict, verdict
 from policy_store.txt_records import StsRecord, report_record
 
 LONGEST_NOTE = 1000  # characters: a reason is a sentence, and two of them go into one row

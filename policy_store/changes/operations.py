@@ -35,7 +35,7 @@ from policy_store.tables.history import Revision, key_of, newest_readable
 from policy_store.tables.reports import ReportRow
 from policy_store.tables.row import InvalidRow, Row, too_long
 from policy_store.times import shown
-from policy_store.tlsrpt.evidence import DEMANDS, Demands
+from policy_store.tlsrpt.case import DEMANDS, Demands
 
 DEFAULT_MODE: Mode = "testing"
 SLIP = timedelta(days=7)  # so long a text that was enforced may come back without a new testing period

@@ -38,7 +38,7 @@ from policy_store.life import TESTING
 from policy_store.sender.limits import DNS_SECONDS, HTTPS_SECONDS, SMTP_SECONDS, Limits
 from policy_store.tables.entry import Entry
 from policy_store.times import shown_due
-from policy_store.tlsrpt.evidence import DEMANDS, Demands
+from policy_store.tlsrpt.case import DEMANDS, Demands
 from policy_store.tlsrpt.overview import recent_rows
 
 _SHOWN = 5  # domains that are named of those for which the same is to be done

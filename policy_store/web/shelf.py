@@ -19,7 +19,7 @@ from policy_store.pool import ordered
 from policy_store.tables.entry import Entry
 from policy_store.tables.reports import ReportRow
 from policy_store.tables.store import Store
-from policy_store.tlsrpt.evidence import LOOK_BACK
+from policy_store.tlsrpt.case import LOOK_BACK
 from policy_store.tlsrpt.overview import ReportState, recent_rows
 from policy_store.tlsrpt.overview import state_of as state_of_reports
 from policy_store.tlsrpt.summary import Sessions, by_domain, sessions
