@@ -12,7 +12,7 @@ from policy_store.web.door import ENTRANCE, Door
 from policy_store.web.pages import FOLDER, looking, posting, problem, render, site_of
 from policy_store.web.site import Site
 from policy_store.web.tasks import Busy
-from policy_store.web.views import changes, domain, domains, edit, history, importing, overview, plan, reports
+from policy_store.web.views import audit, changes, domain, domains, edit, history, importing, overview, plan, reports
 
 _STATIC = {path.name: path for path in sorted((FOLDER / "static").iterdir())}
 _EVERYBODY = (ENTRANCE, *(f"/static/{name}" for name in _STATIC))
@@ -90,6 +90,8 @@ ROUTES = [
     _look("/reports", reports.show),
     _form("/reports", reports.take),
     _look("/plan", plan.show),
+    _look("/audit", audit.show),
+    _form("/audit", audit.run),
     _look("/history", history.show),
     _form("/history/undo", history.take_back),
 ]
