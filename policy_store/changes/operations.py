@@ -32,7 +32,7 @@ from policy_store.policy import Mode, Policy, PolicySyntaxError
 from policy_store.tables.entry import Entry
 from policy_store.tables.history import Revision, key_of, newest_readable
 from policy_store.tables.reports import ReportRow
-from policy_store.tables.row import InvalidRow, Row
+from policy_store.tables.row import LONGEST_TEXT, InvalidRow, Row
 from policy_store.times import shown
 from policy_store.tlsrpt.evidence import DEMANDS, Demands
 
@@ -240,6 +240,9 @@ def planned(
         for name, text in (("reason", why), ("note", note or ""), ("customer", customer or ""))
         if len(text) > LONGEST_NOTE
     ]
+    if len(policy.text) > LONGEST_TEXT:
+        message = f"the text has {len(policy.text)} characters, and {LONGEST_TEXT} can be kept"
+        against.append(Reason("too_long", message, "remove patterns"))
     if against:
         return Refused(entry.domain, tuple(against), tuple(others))
     change = Change(entry, policy, desk.by, why, note, customer, id_, findings=tuple(others), reasons=tuple(reasons))
