@@ -61,6 +61,25 @@ class AuditReport(BaseModel):
         str, Field(description="after which domain the next audit has to go on; empty after the last")
     ] = ""
 
+    def __str__(self) -> str:
+        """The numbers in a sentence, without a full stop."""
+        return (
+            f"{self.domains} domains: {self.recorded} recorded, {self.invalid_row} invalid, "
+            f"{self.unreachable_row} that no request finds, {self.vanished_row} vanished"
+            + (f", {self.not_recorded} that could not be recorded" if self.not_recorded else "")
+            + (f", {self.policy_host_domain} under the name of a policy host" if self.policy_host_domain else "")
+        )
+
+
+def recorder(person: str) -> str:
+    """As whom an audit that a person runs records."""
+    return f"{BY} by {person}"
+
+
+def is_audit(by: str) -> bool:
+    """Whether this one recorded an edit by hand: the app, or an audit that a person ran."""
+    return by == BY or by.startswith(recorder(""))
+
 
 def audit(
     entries: Iterable[Entry],

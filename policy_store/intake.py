@@ -162,6 +162,7 @@ class Intake:
         """Read, check and store; the first report imports the reader."""
         from policy_store.tlsrpt import reading
         from policy_store.tlsrpt.rows import Source, rows_of
+        from policy_store.tlsrpt.values import clean
 
         now = datetime.now(UTC)
         try:
@@ -173,7 +174,7 @@ class Intake:
             return Answer(400, str(error))
         if problem := report.range.problem(now, OLDEST):
             return Answer(400, problem)
-        source = Source("https", now, reading.clean(_client(post.forwarded), 60), reading.clean(post.agent))
+        source = Source("https", now, clean(_client(post.forwarded), 60), clean(post.agent))
         try:
             rows = rows_of(report, source, plain, self._is_ours)
             if not rows:
@@ -238,7 +239,7 @@ class Intake:
 
     def _sound_alarm(self, row: ReportRow) -> None:
         """Log each blocking failure under a policy that is enforced: this sender's mail does not arrive now."""
-        from policy_store.tlsrpt.causes import cause_of
+        from policy_store.tlsrpt.causes import failures_of
         from policy_store.tlsrpt.texts import policy_in, same
 
         with self._lock:
@@ -249,8 +250,8 @@ class Intake:
         policy = seen or current
         if policy is None or policy.mode != "enforce":
             return
-        causes = [(failure, cause_of(failure, policy)) for failure in row.failures]
-        for failure, cause in [pair for pair in causes if pair[1].weight == "blocks"][:_SHOWN_ALARMS]:
+        blocking = [pair for pair in failures_of(row, policy) if pair[1].weight == "blocks"]
+        for failure, cause in blocking[:_SHOWN_ALARMS]:
             _log.error(
                 "mail is refused: domain=%s cause=%s mx=%s sessions=%d reporter=%s day=%s client=%s",
                 row.domain,

@@ -219,6 +219,21 @@ class TestAlarm:
             assert f"mx='{failure[1]}'" in said[0]
             assert "reporter=google.com" in said[0]
 
+    def test_failures_without_details_sound_too(self, place: Place, caplog: pytest.LogCaptureFixture) -> None:
+        with caplog.at_level(logging.ERROR):
+            place.post(report(_DAY, entry("fabrikam.com", ok=2, lines=_ENFORCED, failed=3)))
+            place.post(report(_DAY, entry("fabrikam.com", ok=2, lines=(), failed=4)))
+        said = [record.getMessage() for record in caplog.records]
+        assert ["cause=no-details mx='-' sessions=" in line for line in said] == [True, True]
+
+    def test_without_a_text_the_policy_in_force_says_whether_an_mx_host_is_in_it(
+        self, place: Place, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with caplog.at_level(logging.ERROR):
+            failure = ("validation-failure", "old.contoso.com", 1)
+            place.post(report(_DAY, entry("fabrikam.com", lines=(), failures=[failure])))
+        assert "cause=mx-not-covered" in caplog.text
+
     def test_each_post_is_one_line_without_control_characters(
         self, place: Place, caplog: pytest.LogCaptureFixture
     ) -> None:

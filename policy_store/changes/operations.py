@@ -20,6 +20,7 @@ from policy_store.changes.guard import (
     findings_of,
     lint_reasons,
     mx_reasons,
+    not_checked_reasons,
     removal_reasons,
     report_verdict,
     short_reasons,
@@ -27,14 +28,14 @@ from policy_store.changes.guard import (
     world_reasons,
 )
 from policy_store.delegation import record_name
-from policy_store.life import TESTING, mx_usable_from, removal_date, retired, served_everywhere
+from policy_store.life import RETIRED_MAX_AGE, TESTING, mx_usable_from, removal_date, retired, served_everywhere
 from policy_store.policy import Mode, Policy, PolicySyntaxError
 from policy_store.tables.entry import Entry
 from policy_store.tables.history import Revision, key_of, newest_readable
 from policy_store.tables.reports import ReportRow
-from policy_store.tables.row import LONGEST_TEXT, InvalidRow, Row
+from policy_store.tables.row import InvalidRow, Row, too_long
 from policy_store.times import shown
-from policy_store.tlsrpt.evidence import DEMANDS, Demands
+from policy_store.tlsrpt.case import DEMANDS, Demands
 
 DEFAULT_MODE: Mode = "testing"
 SLIP = timedelta(days=7)  # so long a text that was enforced may come back without a new testing period
@@ -161,12 +162,18 @@ def promote(
         why += f" (forced: {', '.join(dict.fromkeys(reason.code for reason in reasons))})"
     if found is not None and found.rule == "without_reports":
         why += " (without reports)"
-    return planned(desk, entry, enforced, why=why)
+    return planned(desk, entry, enforced, why=why, reasons=not_checked_reasons(facts))
 
 
 def retire(desk: Desk, entry: Entry, *, why: str = "") -> Planned:
-    """The policy withdrawn: mode none, patterns kept, a day as max_age (RFC 8461 section 8.3)."""
+    """The policy withdrawn: mode none, patterns kept, a day as max_age (RFC 8461 section 8.3). So is an invalid row's:
+    another server may have served what it was meant to say.
+    """
     policy = entry.in_force
+    if policy is None and isinstance(entry.row, InvalidRow):
+        policy = Policy(mode="none", mx=entry.row.readable.get("mx") or (), max_age=RETIRED_MAX_AGE)
+        if too_long(policy):
+            policy = policy.model_copy(update={"mx": ()})
     if policy is None:
         remedy = f"'mta-sts show {entry.domain}' says why"
         return _refused(entry, Reason("no_policy", "it has no policy", remedy))
@@ -235,14 +242,13 @@ def planned(
     """The change to `policy` with its findings and dates, unless lint refuses it or the reason is too long."""
     refusing, others = findings_of(entry, policy)
     against = lint_reasons(refusing)
+    if message := too_long(policy):
+        against.append(Reason("too_long", message, "remove patterns"))
     against += [
         Reason("too_long", f"the {name} has {len(text)} characters", f"shorten it to {LONGEST_NOTE}")
         for name, text in (("reason", why), ("note", note or ""), ("customer", customer or ""))
         if len(text) > LONGEST_NOTE
     ]
-    if len(policy.text) > LONGEST_TEXT:
-        message = f"the text has {len(policy.text)} characters, and {LONGEST_TEXT} can be kept"
-        against.append(Reason("too_long", message, "remove patterns"))
     if against:
         return Refused(entry.domain, tuple(against), tuple(others))
     change = Change(entry, policy, desk.by, why, note, customer, id_, findings=tuple(others), reasons=tuple(reasons))

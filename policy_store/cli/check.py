@@ -5,7 +5,6 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +14,16 @@ from azure.core.exceptions import AzureError
 from policy_store.cli.check_screen import COLUMNS, cells, print_check, print_checks, write_junit
 from policy_store.cli.command import app
 from policy_store.cli.errors import PROBLEM, UNREACHABLE, CommandError
-from policy_store.cli.options import FormatOption, JsonOption, ResolverOption, StoreOption, read_domains
+from policy_store.cli.options import (
+    DnsSecondsOption,
+    FormatOption,
+    HttpsSecondsOption,
+    JsonOption,
+    ResolverOption,
+    SmtpSecondsOption,
+    StoreOption,
+    read_domains,
+)
 from policy_store.cli.screen import Shape, complain, print_json, print_rows, progress, shape_of
 from policy_store.cli.session import NoStore, lookup, open_store
 from policy_store.exchange.sources import together
@@ -24,7 +32,7 @@ from policy_store.policy import LARGEST_TEXT
 from policy_store.pool import concurrently
 from policy_store.sender.facts import Facts
 from policy_store.sender.gather import gather
-from policy_store.sender.limits import HTTPS_SECONDS, SMTP_SECONDS
+from policy_store.sender.limits import DNS_SECONDS, HTTPS_SECONDS, SMTP_SECONDS, Limits
 from policy_store.sender.network import Network
 from policy_store.sender.published import compare, served_word
 from policy_store.sender.report import Check, report
@@ -36,16 +44,6 @@ from policy_store.tables.store import Store
 
 _AT_ONCE = 50  # domains, each with a few questions to DNS at a time
 _MINUTE = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Limits:
-    """The limits in seconds and bytes that the options set."""
-
-    dns: float
-    https: float
-    smtp: float
-    text: int
 
 
 @app.command("check")
@@ -74,11 +72,9 @@ def check(
     allow_private: Annotated[
         bool, typer.Option("--allow-private", help="Ask addresses of private networks too.")
     ] = False,
-    dns_seconds: Annotated[float, typer.Option(min=0.1, help="How long a DNS answer may take.")] = 5,
-    https_seconds: Annotated[float, typer.Option(min=0.1, help="How long the policy may take.")] = HTTPS_SECONDS,
-    smtp_seconds: Annotated[
-        float, typer.Option(min=0.1, help="How long an SMTP step may take, the greeting too.")
-    ] = SMTP_SECONDS,
+    dns_seconds: DnsSecondsOption = DNS_SECONDS,
+    https_seconds: HttpsSecondsOption = HTTPS_SECONDS,
+    smtp_seconds: SmtpSecondsOption = SMTP_SECONDS,
     text_limit: Annotated[int, typer.Option(min=1, help="How many bytes of the policy are read.")] = LARGEST_TEXT,
     format_: FormatOption = None,
     json: JsonOption = False,
@@ -92,18 +88,18 @@ def check(
     if watch and junit is not None:
         raise CommandError("--watch never ends, and --junit is written at the end: give one of them.")
     tables = _store(store, needed=every)
-    limits = _Limits(dns_seconds, https_seconds, smtp_seconds, text_limit)
+    limits = Limits(dns_seconds, https_seconds, smtp_seconds)
 
     def network() -> Network:
         return Network(
-            lookup(resolver, limits.dns).resolver,
+            lookup(resolver, limits).resolver,
             _context(ca_file),
             socket.gethostname(),
             https_port,
             smtp_port,
             limits.https,
             limits.smtp,
-            limits.text,
+            text_limit,
             allow_private,
         )
 

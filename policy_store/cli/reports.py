@@ -20,7 +20,7 @@ from policy_store.cli.screen import complain, print_json, print_table, progress,
 from policy_store.cli.session import open_store
 from policy_store.exchange.reports import ImportedReport, import_reports
 from policy_store.tables.reports import TABLE, ReportRow, table_is_missing
-from policy_store.tlsrpt.evidence import LOOK_BACK
+from policy_store.tlsrpt.case import LOOK_BACK
 from policy_store.tlsrpt.mails import Found, find, find_in
 from policy_store.tlsrpt.overview import ReportDetails, ReportState, details_of, first_day, state_of
 from policy_store.tlsrpt.summary import by_domain

@@ -121,7 +121,9 @@ class ReportRow:
             "text": self.text,
             "ok": self.ok,
             "failed": self.failed,
-            "details": json.dumps([[each.type, each.mx_host, each.reason, each.sessions] for each in self.failures]),
+            "details": json.dumps(
+                [[each.type, each.mx_host, each.reason, each.sessions] for each in self.failures], ensure_ascii=False
+            ),
             "more": self.more,
             "via": self.via,
             "agent": self.agent,

@@ -14,7 +14,7 @@ from policy_store.policy import PolicySyntaxError
 from policy_store.tables.entry import Entry
 from policy_store.tables.history import Revision
 from policy_store.tables.reports import Failure, ReportRow
-from policy_store.tlsrpt.causes import CAUSES, Cause, cause_of
+from policy_store.tlsrpt.causes import CAUSES, Cause, failures_of
 from policy_store.tlsrpt.texts import policy_in, same
 
 # Microsoft reports the same sessions under `sts` and `tlsa`; within one of these groups the entries add up.
@@ -89,16 +89,6 @@ def sessions(rows: Iterable[ReportRow]) -> Sessions:
     for kinds in counts.values():
         total += max(kinds.values(), key=lambda kind: (kind.ok + kind.failed, kind.failed))
     return total
-
-
-def failures_of(row: ReportRow) -> Iterator[tuple[Failure, Cause]]:
-    """The failures of a row with their causes; one that stands for all where the sender gives no details."""
-    if row.failures:
-        policy = policy_in(row.text)
-        for failure in row.failures:
-            yield failure, cause_of(failure, policy)
-    elif row.failed:
-        yield Failure("", "", "", row.failed), CAUSES["no-details"]
 
 
 def revision_of(row: ReportRow, revisions: Sequence[Revision]) -> Revision | None:

@@ -17,9 +17,8 @@ from policy_store.changes.change import Change, Planned, Refused
 from policy_store.changes.desk import Desk
 from policy_store.changes.many import decide_all, write_all
 from policy_store.changes.outcome import Outcome
-from policy_store.tables.store import storage_problem
 from policy_store.web.shelf import Shelf
-from policy_store.web.tasks import Keep, in_background
+from policy_store.web.tasks import Keep, failure, in_background
 
 LASTS = timedelta(minutes=30)  # so long what was looked at may be confirmed: DNS was asked for it, too
 
@@ -153,11 +152,8 @@ def _guarded(draft: Draft, work: Callable[[], None]) -> None:
     """Do the work; an error ends the draft with a sentence."""
     try:
         work()
-    except AzureError as error:
-        message, remedy = storage_problem(error)
-        draft.error, draft.stage = f"{message[0].upper()}{message[1:]}: {remedy}.", "failed"
     except Exception as error:
-        draft.error, draft.stage = f"An error that nobody expected, {type(error).__name__}. Please report it.", "failed"
+        draft.error, draft.stage = failure(error), "failed"
 
 
 def _decide(draft: Draft, desk: Desk) -> None:

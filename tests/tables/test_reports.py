@@ -102,6 +102,18 @@ def test_every_real_report_fits_a_row(reports: ReportTable) -> None:
                 assert row in reports.of_domain(row.domain, row.day, row.day, raw=True)
 
 
+@pytest.mark.parametrize("letter", ["\U0001f512", "\u00fc", '"', "\\", "a"])
+def test_a_report_of_the_longest_texts_in_any_letters_fits_a_row(reports: ReportTable, letter: str) -> None:
+    """A cell has 32,768 UTF-16 units: what does not fit would be refused as if storage failed."""
+    long = letter * 1000
+    failures = [(f"{number}{long}", f"{number}{long}", 1, f"{number}{long}") for number in range(30)]
+    text = {"organization-name": long, "contact-info": long, "report-id": long}
+    for lines in ([long], [f"mx: {letter * 290}"] * 500):
+        for row in rows(report(_DAY, entry(failures=failures, lines=lines), **text)):
+            assert reports.add(row)
+            assert row in reports.of_domain(row.domain, row.day, row.day, raw=True)
+
+
 def test_a_missing_table_is_known_as_such_and_made(azurite: Azurite) -> None:
     with TableClient.from_connection_string(azurite.connection_string, "nosuchreports") as client:
         reports = ReportTable(client)

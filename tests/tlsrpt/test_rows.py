@@ -44,6 +44,15 @@ class TestDomains:
         nameless = report(_DAY, entry("", type_="no-policy-found", lines=[]), **{"report-id": report_id})
         assert [row.domain for row in rows(nameless, ours="contoso.com")] == ["contoso.com"]
 
+    def test_an_id_names_the_domain_of_what_else_names_only_an_mx_host_and_never_that_of_a_stranger(self) -> None:
+        """As Postfix 3.10 with tlsrpt-reporter writes it for a domain without a policy, whose MX hosts have TLSA."""
+        tlsa = entry("mx1.contoso.com", type_="tlsa", ok=2, lines=["3 1 1 AA"])
+        nameless = entry("", type_="no-policy-found", ok=1, lines=[])
+        named = {"report-id": f"{_DAY}T00:00:00Z_idx1_contoso.com"}
+        kept = rows(report(_DAY, tlsa, nameless, **named), ours="contoso.com")
+        assert [(row.domain, row.type) for row in kept] == [("contoso.com", "tlsa"), ("contoso.com", "no-policy-found")]
+        assert rows(report(_DAY, entry("stranger.example"), **named), ours="contoso.com") == []
+
     def test_a_stranger_makes_us_look_for_20_domains_at_most(self) -> None:
         plain = report(_DAY, *(entry(f"d{number}.example") for number in range(500)))
         asked: list[str] = []
@@ -81,6 +90,14 @@ class TestKeys:
 
     def test_an_entry_that_stands_in_a_report_twice_counts_once(self) -> None:
         assert len(rows(report(_DAY, entry(ok=1), entry(ok=1)))) == 1
+
+    @pytest.mark.parametrize("name", ["policy-domain", "mx-host"])
+    def test_entries_about_two_mx_hosts_with_the_same_counts_stay_two(self, name: str) -> None:
+        tlsa = [entry("mx0.contoso.com", type_="tlsa", ok=2, lines=["3 1 1 AA"]) for _ in range(2)]
+        for number, each in enumerate(tlsa, 1):
+            each["policy"][name] = f"mx{number}.contoso.com"
+        kept = rows(report(_DAY, entry(ok=1), *tlsa), ours="contoso.com")
+        assert [row.type for row in kept] == ["sts", "tlsa", "tlsa"]
 
     @pytest.mark.parametrize(
         ("contact", "organization", "reporter"),
