@@ -3,6 +3,7 @@
 import re
 from collections.abc import Container, Iterable, Sequence
 from difflib import get_close_matches
+from unicodedata import normalize
 
 from policy_store.names import quoted, trimmed
 from policy_store.spelling import one_letter_away
@@ -55,7 +56,13 @@ _OUTRIGHT = ("domain", "mode", "mx")  # as one word of a name, as in "MX records
 
 def field_of(name: str) -> str | None:
     """The field that a name of a column or key stands for; None for another name."""
-    return _FIELDS.get(_PUNCTUATION.sub("", trimmed(name)).casefold())
+    return _FIELDS.get(_PUNCTUATION.sub("", _plain(name)))
+
+
+def _plain(name: str) -> str:
+    """The name in lower case, with the usual letters in place of full-width ones and the like."""
+    name = trimmed(name)
+    return (name if name.isascii() else normalize("NFKC", name)).casefold()
 
 
 def is_weak(name: str) -> bool:
@@ -88,7 +95,7 @@ def unread(names: Sequence[str], read: Container[int]) -> dict[int, str]:
 
 
 def _with_hint(name: str, given: set[str | None]) -> str:
-    letters = _NO_LETTER.sub("", trimmed(name)).casefold()
+    letters = _NO_LETTER.sub("", _plain(name))
     near = [] if letters in _WORDS else get_close_matches(letters, _NEAR, 1, _ALIKE)
     return quoted(name) + "".join(f" (did you mean {_FIELDS[key]}?)" for key in near if _FIELDS[key] not in given)
 
@@ -99,9 +106,11 @@ def said(names: Iterable[str]) -> str:
 
 
 def _near(name: str, given: set[str | None]) -> str | None:
-    letters = _NO_LETTER.sub("", trimmed(name)).casefold()
+    letters = _NO_LETTER.sub("", _plain(name))
     if letters in _NEAR_MX:
         return "mx"
+    if letters.startswith("maxage") and "max_age" not in given:
+        return "max_age"
     for key in _NEAR:
         if letters == key or (one_letter_away(letters, key) and letters not in _WORDS):
             return _FIELDS[key]

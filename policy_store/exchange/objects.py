@@ -13,6 +13,7 @@ from policy_store.names import InvalidName, mail_domain, quoted
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _VALUE = "value"
+_MORE = "nextlink"  # of the key with the address of the next page: @odata.nextLink
 _NOTHING: tuple[object, ...] = (None, "", [], {})
 
 
@@ -43,9 +44,20 @@ def read_objects(text: str, file: str) -> Iterator[Proposal]:
     if isinstance(whole, list):
         yield from _items(decoder, text, start, file)
     elif isinstance(whole, _Object) and isinstance(whole.get(_VALUE), list) and "domain" not in map(field_of, whole):
-        yield from _items(decoder, text, _value_of(decoder, text, start), file)
+        yield from _page(decoder, text, start, whole, file)
     else:
         yield _read(file, lines_in(text[:start]) + 1, whole)
+
+
+def _page(decoder: json.JSONDecoder, text: str, start: int, whole: _Object, file: str) -> Iterator[Proposal]:
+    """The items of an answer of Microsoft Graph, which may be one page of several."""
+    line = lines_in(text[:start]) + 1
+    if _VALUE in whole.repeated:
+        yield _wrong(file, line, "column_twice", f"the key {quoted(_VALUE)} is there twice")
+        return
+    yield from _items(decoder, text, _value_of(decoder, text, start), file)
+    if any(name.casefold().endswith(_MORE) and value for name, value in whole.items()):
+        yield _wrong(file, line, "json_pages", "this is one page of several, and the next one is not in it")
 
 
 def _items(decoder: json.JSONDecoder, text: str, at: int, file: str) -> Iterator[Proposal]:

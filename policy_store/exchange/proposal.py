@@ -112,10 +112,15 @@ def _is_empty(value: object) -> bool:
 
 
 def _text(field: str, value: object, problems: list[ColumnProblem]) -> str | None:
-    """A text for people, as it is. Half of a surrogate pair, which JSON can hold, is no text that can be stored."""
+    """A text for people, as it is; numbers count as texts. Half of a surrogate pair, which JSON can hold, is no text
+    that can be stored.
+    """
     if value is None:
         return None
     text = str(value)
+    if isinstance(value, dict | list):
+        problems.append(ColumnProblem(field, quoted(text), "it must be a text", "text_value"))
+        return None
     try:
         text.encode("utf-8")
     except UnicodeError:

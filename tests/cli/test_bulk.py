@@ -241,6 +241,15 @@ class TestExistingRows:
         assert done.exit_code == 0
         assert f"{path}: nothing reads 'owner': what is in there does not come in.\n" in done.stderr
 
+    @pytest.mark.parametrize("words", [(), ("--dry-run",)])
+    def test_more_patterns_than_a_cell_of_the_history_holds_are_refused_before_anything_is_written(
+        self, run: Run, store: Store, file: Callable[..., str], words: tuple[str, ...]
+    ) -> None:
+        patterns = " ".join(f"mx{number}.a.example" for number in range(2000))
+        done = run("import", file("a.csv", f"domain,mx\na.example,{patterns}\n"), *words)
+        assert (done.exit_code, _rows(store)) == (1, {})
+        assert "line 2: a.example: the text has 42939 characters, and 32768 can be kept: remove patterns" in done.stderr
+
     def test_the_same_again_is_unchanged(self, run: Run, store: Store, file: Callable[..., str]) -> None:
         source = file("policies.csv", "domain,mx\ncontoso.com,a.example\n")
         assert run("import", source).exit_code == 0
