@@ -7,13 +7,12 @@ order of the other tables, and one report has one row however often it comes, an
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from heapq import merge
 from typing import Any, Literal, Self, get_args
 
-from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
 from azure.data.tables import TableClient, TableErrorCode, UpdateMode
 
 from policy_store.names import quoted
@@ -29,6 +28,7 @@ _log = logging.getLogger(__name__)
 _DIVIDER = "!"  # sorts before all that a domain is made of, and no domain has it
 _AFTER_DIVIDER = '"'
 _PAGE = 250  # rows of one day that are fetched at once, where many days are read side by side
+_FORBIDDEN = 403
 _AT_ONCE = 100  # entities of one transaction
 # What a verdict needs: without the others, times above all, a row is read in two thirds of the time.
 _BRIEF = (
@@ -50,6 +50,17 @@ _COLUMNS = (*_BRIEF, "start", "end", "contact", "report_id", "agent", "received"
 
 class InvalidReport(ValueError):
     """A row that no receiver wrote; the message says what is wrong with it."""
+
+
+class CannotMake(ValueError):
+    """The table is missing, and this person may not make it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"the store has no table {TABLE} that you may use, and you may not create it: ask whoever deploys "
+            "infra/main.bicep to set tlsReports=true, which creates the table and gives the operators the role Storage "
+            "Table Data Contributor on it"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +211,7 @@ class ReportTable:
     def __init__(self, client: TableClient) -> None:
         self._client = client
         self._exists = False
+        self._warned = False
 
     def add(self, row: ReportRow) -> bool:
         """Add the row; False where it is there already. What a person imports vouches for what anybody had posted."""
@@ -215,23 +227,41 @@ class ReportTable:
         return True
 
     def exists(self) -> bool:
-        """Whether the store has the table; without it nobody receives reports. One request, until it has."""
+        """Whether the store has the table; without it nobody receives reports. One request, until it has.
+
+        Where only the other tables may be read it cannot be told: then it is as if there were none, and a warning says
+        so once.
+        """
         if self._exists:
             return True
         try:
             next(iter(self._client.query_entities("PartitionKey eq ''", results_per_page=1)), None)
-        except ResourceNotFoundError as error:
-            if not table_is_missing(error):
+        except HttpResponseError as error:
+            if error.status_code == _FORBIDDEN and not self._warned:
+                self._warned = True
+                _log.warning(
+                    "this store does not let you look at a table %s (403), so TLS reports are not considered: if the "
+                    "app receives reports, ask for the role Storage Table Data Contributor on that table",
+                    TABLE,
+                )
+            if error.status_code != _FORBIDDEN and not table_is_missing(error):
                 raise
             return False
         self._exists = True
         return True
 
     def make_if_missing(self) -> None:
-        """Make the table where it is missing, which takes more than the right to write rows."""
-        if not self.exists():
-            with suppress(ResourceExistsError):
-                self._client.create_table()
+        """Make the table where it is missing, which takes more than the right to write rows. Raises CannotMake."""
+        if self.exists():
+            return
+        try:
+            self._client.create_table()
+        except ResourceExistsError:
+            pass
+        except HttpResponseError as error:
+            if error.status_code != _FORBIDDEN:
+                raise
+            raise CannotMake from error
 
     def of_domain(self, domain: str, first: date, last: date, *, raw: bool = False) -> list[ReportRow]:
         """The rows of one domain for the days from `first` to `last`, the oldest first; with `raw` their sources too.
