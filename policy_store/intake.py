@@ -21,7 +21,8 @@ from policy_store.names import quoted
 from policy_store.policy import Policy
 from policy_store.tables.failures import reason
 from policy_store.tables.policies import PolicyTable
-from policy_store.tables.reports import ReportRow, ReportTable
+from policy_store.tables.report_row import ReportRow
+from policy_store.tables.reports import ReportTable
 from policy_store.tables.row import InvalidRow
 
 LARGEST_BODY = 1024 * 1024  # bytes; infra/main.bicep has the Functions host refuse larger ones too

@@ -19,7 +19,8 @@ from policy_store.cli.options import DomainArgument, DryRunOption, JsonOption, S
 from policy_store.cli.screen import complain, print_json, print_table, progress, say
 from policy_store.cli.session import open_store
 from policy_store.exchange.reports import ImportedReport, import_reports
-from policy_store.tables.reports import TABLE, ReportRow, table_is_missing
+from policy_store.tables.report_row import ReportRow
+from policy_store.tables.reports import TABLE, table_is_missing
 from policy_store.tlsrpt.case import LOOK_BACK
 from policy_store.tlsrpt.mails import LARGEST_FILE, Found, find, find_in
 from policy_store.tlsrpt.overview import ReportDetails, ReportState, details_of, first_day, state_of

@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from policy_store.tables.entry import Entry
 from policy_store.tables.history import Revision
-from policy_store.tables.reports import ReportRow, ReportTable
+from policy_store.tables.report_row import ReportRow
+from policy_store.tables.reports import ReportTable
 from policy_store.tlsrpt.case import LOOK_BACK, Case
 from policy_store.tlsrpt.evidence import Code, State, Verdict, verdict
 from policy_store.tlsrpt.summary import clashes, failure_groups, sender_days, sessions

@@ -13,7 +13,7 @@ from operator import attrgetter
 from policy_store.policy import PolicySyntaxError
 from policy_store.tables.entry import Entry
 from policy_store.tables.history import Revision
-from policy_store.tables.reports import Failure, ReportRow
+from policy_store.tables.report_row import Failure, ReportRow
 from policy_store.tlsrpt.causes import CAUSES, Cause, failures_of
 from policy_store.tlsrpt.texts import policy_in, same
 

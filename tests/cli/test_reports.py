@@ -18,7 +18,8 @@ from azure.data.tables import TableServiceClient
 from dev.azurite import Azurite
 from policy_store.cli.errors import DONE, PROBLEM, UNREACHABLE, WRONG_USE
 from policy_store.policy import Policy
-from policy_store.tables.reports import TABLE, ReportRow, ReportTable
+from policy_store.tables.report_row import ReportRow
+from policy_store.tables.reports import TABLE, ReportTable
 from policy_store.tables.store import Store
 from tests.cli.conftest import Run
 from tests.tlsrpt.making import SAMPLES, entry, report, rows

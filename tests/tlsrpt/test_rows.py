@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from policy_store.tables.reports import LARGEST_RAW
+from policy_store.tables.report_row import LARGEST_RAW
 from policy_store.tlsrpt.mails import find
 from policy_store.tlsrpt.reading import parse
 from policy_store.tlsrpt.rows import MOST_ENTRIES, MOST_FAILURES, Source, reporter_of, rows_of

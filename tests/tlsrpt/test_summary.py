@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from policy_store.policy import Policy
 from policy_store.tables.history import Revision, key_of
-from policy_store.tables.reports import ReportRow
+from policy_store.tables.report_row import ReportRow
 from policy_store.tlsrpt.causes import CAUSES, HEADINGS
 from policy_store.tlsrpt.mails import find
 from policy_store.tlsrpt.summary import Sessions, clashes, failure_groups, revision_of, sender_days, sessions
