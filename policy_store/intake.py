@@ -92,13 +92,13 @@ class Intake:
         self._new_in_all = 0
         self._told: set[str] = set()  # the domains that a warning named today
 
-    async def respond(self, request: func.HttpRequest) -> func.HttpResponse:
-        """The answer to a request, as `take` has it."""
+    async def respond(self, request: func.HttpRequest, host: str) -> func.HttpResponse:
+        """The answer to a request for `host`, as `take` has it."""
         headers = request.headers
         answer = await self.take(
             Post(
                 request.get_body(),
-                host=headers.get("Host", ""),
+                host=host,
                 agent=headers.get("User-Agent", ""),
                 media_type=headers.get("Content-Type", ""),
                 forwarded=headers.get("X-Forwarded-For", ""),
