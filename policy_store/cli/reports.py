@@ -221,7 +221,7 @@ def _print_details(details: ReportDetails, days: int) -> None:
                     line.reporter,
                     str(line.sessions),
                     str(line.days),
-                    line.last.isoformat(),
+                    f"{line.last}, over" if line.over else str(line.last),
                     line.revision or "-",
                 )
                 for line in details.failures
