@@ -33,7 +33,7 @@ COMMANDS = {
         "promote": ("promote", "Go from testing to enforce, once nothing in the policy or in DNS would stop mail."),
         "rollback": ("edit", "Put an older text in force again, as a new revision with a new id."),
         "retire": ("promote", "Withdraw policies; says from when the TXT record and the row may be deleted."),
-        "remove": ("edit", "Remove the row of a domain that was retired; its history stays."),
+        "remove": ("remove", "Remove a retired domain, row and DNS record; its history stays."),
     },
     "DNS and Azure": {
         "dns": ("dns", "The DNS records: print, check and publish them."),

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from policy_store.exchange.cells import from_cell
-from policy_store.exchange.columns import field_of, is_weak, near_names, said
+from policy_store.exchange.columns import field_of, is_weak, near_names, said, unread
 from policy_store.exchange.proposal import Proposal
 from policy_store.lint.findings import Note
 from policy_store.names import InvalidName, mail_domain, quoted, trimmed
@@ -72,11 +72,14 @@ def _one_a_line(lines: Sequence[str], file: str) -> Iterator[Proposal]:
 
 @dataclass(frozen=True, slots=True)
 class _Header:
-    """The first line of a table: how many cells each row has, and in which of them the fields are."""
+    """The first line of a table: how many cells each row has, in which of them the fields are, and what the others are
+    called that nothing reads.
+    """
 
     cells: tuple[str, ...]
     separator: str
     columns: dict[str, int] = field(default_factory=dict)
+    others: dict[int, str] = field(default_factory=dict)
 
     @property
     def width(self) -> int:
@@ -155,7 +158,7 @@ def _read_header(
         if body and _UNDERLINE.fullmatch("".join(body[0][1])):
             message += "; this is a table printed for people: use Export-Csv -NoTypeInformation -Encoding UTF8"
         notes.append(Note("no_domain_column", message, line))
-    return _Header(tuple(names), separator, columns), notes
+    return _Header(tuple(names), separator, columns, unread(names, columns.values())), notes
 
 
 def _weak(names: Sequence[str], body: list[tuple[int, list[str]]]) -> list[int]:
@@ -181,7 +184,8 @@ def _checked(header: _Header, body: list[tuple[int, list[str]]], file: str) -> I
         if waiting:
             yield waiting
         found = {column: cells[at] for column, at in header.columns.items() if at < len(cells)}
-        waiting = Proposal.refused(file, line, [note]) if note else Proposal.of(file, line, _unquoted(found))
+        others = [name for at, name in header.others.items() if at < len(cells) and trimmed(cells[at])]
+        waiting = Proposal.refused(file, line, [note]) if note else Proposal.of(file, line, _unquoted(found), others)
     if waiting:
         yield waiting
 
