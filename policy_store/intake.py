@@ -21,7 +21,8 @@ from policy_store.names import quoted
 from policy_store.policy import Policy
 from policy_store.tables.failures import reason
 from policy_store.tables.policies import PolicyTable
-from policy_store.tables.reports import ReportRow, ReportTable
+from policy_store.tables.report_row import ReportRow
+from policy_store.tables.reports import ReportTable
 from policy_store.tables.row import InvalidRow
 
 LARGEST_BODY = 1024 * 1024  # bytes; infra/main.bicep has the Functions host refuse larger ones too
@@ -91,13 +92,13 @@ class Intake:
         self._new_in_all = 0
         self._told: set[str] = set()  # the domains that a warning named today
 
-    async def respond(self, request: func.HttpRequest) -> func.HttpResponse:
-        """The answer to a request, as `take` has it."""
+    async def respond(self, request: func.HttpRequest, host: str) -> func.HttpResponse:
+        """The answer to a request for `host`, as `take` has it."""
         headers = request.headers
         answer = await self.take(
             Post(
                 request.get_body(),
-                host=headers.get("Host", ""),
+                host=host,
                 agent=headers.get("User-Agent", ""),
                 media_type=headers.get("Content-Type", ""),
                 forwarded=headers.get("X-Forwarded-For", ""),

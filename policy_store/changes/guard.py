@@ -19,7 +19,7 @@ from policy_store.sender.published import TxtState, compare, not_delegated, serv
 from policy_store.sender.report import not_checked
 from policy_store.sender.verdict import judge, passes_tls
 from policy_store.tables.entry import Entry
-from policy_store.tables.reports import ReportRow
+from policy_store.tables.report_row import ReportRow
 from policy_store.times import shown_due
 from policy_store.tlsrpt.case import Case, Demands
 from policy_store.tlsrpt.evidence import Verdict, verdict

@@ -32,7 +32,7 @@ from policy_store.life import RETIRED_MAX_AGE, TESTING, mx_usable_from, removal_
 from policy_store.policy import Mode, Policy, PolicySyntaxError
 from policy_store.tables.entry import Entry
 from policy_store.tables.history import Revision, key_of, newest_readable
-from policy_store.tables.reports import ReportRow
+from policy_store.tables.report_row import ReportRow
 from policy_store.tables.row import InvalidRow, Row, too_long
 from policy_store.times import shown
 from policy_store.tlsrpt.case import DEMANDS, Demands

@@ -42,7 +42,7 @@ from policy_store.pool import ordered
 from policy_store.printable import clean
 from policy_store.tables.entry import Entry
 from policy_store.tables.history import Revision
-from policy_store.tables.reports import ReportRow
+from policy_store.tables.report_row import ReportRow
 from policy_store.tables.store import Store
 from policy_store.times import age, shown
 from policy_store.tlsrpt.overview import recent_rows, verdict_of

@@ -19,9 +19,10 @@ from policy_store.cli.options import DomainArgument, DryRunOption, JsonOption, S
 from policy_store.cli.screen import complain, print_json, print_table, progress, say
 from policy_store.cli.session import open_store
 from policy_store.exchange.reports import ImportedReport, import_reports
-from policy_store.tables.reports import TABLE, ReportRow, table_is_missing
+from policy_store.tables.report_row import ReportRow
+from policy_store.tables.reports import TABLE, table_is_missing
 from policy_store.tlsrpt.case import LOOK_BACK
-from policy_store.tlsrpt.mails import Found, find, find_in
+from policy_store.tlsrpt.mails import LARGEST_FILE, Found, find, find_in
 from policy_store.tlsrpt.overview import ReportDetails, ReportState, details_of, first_day, state_of
 from policy_store.tlsrpt.summary import by_domain
 
@@ -110,20 +111,22 @@ def import_(
     """
     tables = open_store(store)
     found = (each for path in paths for each in _found(path))
-    with _one_sentence():
-        tables.reports.make_if_missing()
-        results = list(
-            progress(import_reports(found, tables.policies, tables.reports, now=session.now()), "importing reports")
-        )
+    results: list[ImportedReport] = []
+
+    def import_all() -> Iterator[ImportedReport]:
+        imported = import_reports(found, tables.policies, tables.reports, now=session.now())
+        for result in progress(imported, "importing reports"):
+            results.append(result)
+            yield result
+
     if json:
-        print_json(results)
+        print_json(import_all())
     else:
-        print_table(("file", "result"), ((result.file, _said(result)) for result in results))
-        print(
-            f"{len(results)} reports: {sum(result.new for result in results)} entries added, "
-            f"{sum(result.known for result in results)} known already, "
-            f"{sum(bool(result.problem) for result in results)} not taken"
-        )
+        try:
+            for _ in import_all():
+                pass
+        finally:  # what was added is told, whatever failed then
+            _print_results(results)
     if any(result.problem for result in results):
         raise typer.Exit(PROBLEM)
 
@@ -171,9 +174,18 @@ def _cells(state: ReportState) -> tuple[str, ...]:
     return (state.domain, *numbers, state.verdict or "-", state.sentence)
 
 
+def _print_results(results: Sequence[ImportedReport]) -> None:
+    print_table(("file", "result"), ((result.file, _said(result)) for result in results))
+    print(
+        f"{len(results)} reports: {sum(result.new for result in results)} entries added, "
+        f"{sum(result.known for result in results)} known already, "
+        f"{sum(bool(result.problem) for result in results)} not taken"
+    )
+
+
 def _found(path: str) -> Iterator[Found]:
     if path == "-":
-        return find_in(sys.stdin.buffer.read(), "-")
+        return find_in(sys.stdin.buffer.read(LARGEST_FILE + 1), "-")
     return find(Path(path))
 
 
@@ -209,7 +221,7 @@ def _print_details(details: ReportDetails, days: int) -> None:
                     line.reporter,
                     str(line.sessions),
                     str(line.days),
-                    line.last.isoformat(),
+                    f"{line.last}, over" if line.over else str(line.last),
                     line.revision or "-",
                 )
                 for line in details.failures

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from policy_store.life import in_testing_since, served_everywhere
 from policy_store.policy import Policy, PolicySyntaxError
 from policy_store.tables.history import Revision
-from policy_store.tables.reports import Failure, ReportRow
+from policy_store.tables.report_row import Failure, ReportRow
 from policy_store.tlsrpt.causes import Cause, failures_of
 from policy_store.tlsrpt.texts import policy_in, same
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from policy_store.policy import Policy
-from policy_store.tables.reports import Failure, ReportRow
+from policy_store.tables.report_row import Failure, ReportRow
 from policy_store.tlsrpt.texts import policy_in
 
 type Weight = Literal["blocks", "text", "fetch", "dane"]

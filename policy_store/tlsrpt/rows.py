@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from policy_store.names import InvalidName, host_name
-from policy_store.tables.reports import LARGEST_RAW, Failure, ReportRow, Via
+from policy_store.tables.report_row import LARGEST_RAW, Failure, ReportRow, Via
 from policy_store.tlsrpt.causes import is_blocking
 from policy_store.tlsrpt.report import Detail, PolicyEntry, Report
 

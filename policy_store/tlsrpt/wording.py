@@ -6,7 +6,7 @@ from datetime import UTC, timedelta
 from typing import Any
 
 from policy_store.life import in_testing_since
-from policy_store.tables.reports import ReportRow
+from policy_store.tables.report_row import ReportRow
 from policy_store.tlsrpt.case import Facts, Met
 
 _SHOWN = 2

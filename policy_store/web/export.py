@@ -19,7 +19,7 @@ from policy_store.changes.selection import NoMatch, Selection
 from policy_store.changes.state import PolicyState, state_of
 from policy_store.policy import MODES
 from policy_store.tables.entry import Entry
-from policy_store.tables.reports import ReportRow
+from policy_store.tables.report_row import ReportRow
 from policy_store.tlsrpt.case import LOOK_BACK
 from policy_store.tlsrpt.overview import ReportDetails, details_of, recent_rows
 from policy_store.tlsrpt.summary import by_domain

@@ -18,7 +18,7 @@ from policy_store.changes.state import PolicyState, state_of
 from policy_store.names import unicode_name
 from policy_store.pool import ordered
 from policy_store.tables.entry import Entry
-from policy_store.tables.reports import ReportRow
+from policy_store.tables.report_row import ReportRow
 from policy_store.tables.row import Row
 from policy_store.tables.store import Store
 from policy_store.tlsrpt.case import LOOK_BACK

@@ -2,13 +2,17 @@
 
 import gzip
 import json
+from contextlib import suppress
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from policy_store.tables.reports import LARGEST_RAW
+from policy_store.tables.report_row import LARGEST_RAW, ReportRow
 from policy_store.tlsrpt.mails import find
-from policy_store.tlsrpt.reading import parse
+from policy_store.tlsrpt.reading import NotAReport, parse
 from policy_store.tlsrpt.rows import MOST_ENTRIES, MOST_FAILURES, Source, reporter_of, rows_of
 from tests.tlsrpt.making import LINES, SAMPLES, entry, report, rows, yesterday
 
@@ -123,6 +127,47 @@ class TestKeys:
         assert len(row.key) <= 400
         assert not set(row.key) & set("/\\#?")
         assert row.key.count("!") == 2
+
+
+_ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=40),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
+    max_leaves=6,
+)
+_PLACES = [
+    (),
+    *((name,) for name in ("organization-name", "date-range", "contact-info", "report-id", "policies")),
+    *(("date-range", name) for name in ("start-datetime", "end-datetime")),
+    *(("policies", 0, name) for name in ("policy", "summary", "failure-details")),
+    *(("policies", 0, "policy", name) for name in ("policy-type", "policy-string", "policy-domain", "mx-host")),
+    *(("policies", 0, "summary", f"total-{name}-session-count") for name in ("successful", "failure")),
+    *(
+        ("policies", 0, "failure-details", 0, name)
+        for name in ("result-type", "receiving-mx-hostname", "failure-reason-code", "failed-session-count")
+    ),
+]
+
+
+@given(st.sampled_from(_PLACES), _ANYTHING)
+def test_whatever_stands_where_in_a_report_it_is_refused_or_makes_rows_that_a_table_takes(
+    place: tuple[str | int, ...], value: object
+) -> None:
+    whole: Any = {"report": json.loads(report(_DAY, entry(ok=1, failures=[("certificate-expired", "mx1", 2)])))}
+    inside = whole
+    for name in ("report", *place)[:-1]:
+        inside = inside[name]
+    inside[("report", *place)[-1]] = value
+    found = []
+    with suppress(NotAReport):
+        found = rows(json.dumps(whole["report"]).encode())
+    for row in found:
+        assert not set(row.key) & set("/\\#?\t\r\n")
+        assert len(row.key) <= 512
+        texts = [cell for cell in row.entity.values() if isinstance(cell, str)]
+        assert all(len(text.encode("utf-16-le")) <= 65_536 for text in texts)
+        assert 0 <= row.ok < 2**31
+        assert 0 <= row.failed < 2**31
+        assert ReportRow.read({**row.entity, "raw": row.raw}) == row
 
 
 class TestContents:

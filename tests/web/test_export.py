@@ -9,7 +9,7 @@ from azure.data.tables import TableClient
 
 from policy_store.changes.selection import NoMatch, Selection, read_conditions
 from policy_store.policy import Policy
-from policy_store.tables.reports import Failure, ReportRow
+from policy_store.tables.report_row import Failure, ReportRow
 from policy_store.web.export import FolderInUse, file_name, write_pages
 from tests.web.conftest import Office
 from tests.web.test_pages import add
