@@ -67,6 +67,17 @@ class TestList:
         assert "ready" in shown
         assert "certificate-expired" in shown
 
+    def test_in_a_pipe_it_is_data(self, run: Run, reports: ReportTable) -> None:
+        assert run("reports", "list", "--format", "tsv").stdout == ""
+        _fill(reports, ok=3)
+        (line,) = run("reports", "list", "--format", "tsv").stdout.splitlines()
+        assert line.split("\t")[:5] == ["contoso.com", "60", "0", "1", "ready"]
+        days = run("reports", "show", "contoso.com", "--days", "2", "--format", "csv").stdout.splitlines()
+        assert days[0] == "domain,day,sender,sessions,failed,held to,revision,came by"
+        assert [day.split(",")[:2] for day in days[1:]] == [
+            ["contoso.com", (_TODAY - timedelta(days=ago)).isoformat()] for ago in (1, 2)
+        ]
+
     def test_only_the_days_asked_for_count(self, run: Run, reports: ReportTable) -> None:
         _fill(reports, ok=3)
         (item,) = json.loads(run("reports", "list", "--days", "2", "--json").stdout)
