@@ -13,7 +13,7 @@ from policy_store.policy import Policy
 from policy_store.tables.row import Row
 from policy_store.web.site import Site
 from tests.web.conftest import Office
-from tests.web.visitor import Visitor
+from tests.web.visitor import Visitor, words
 
 _POLICY = Policy(mode="enforce", mx=("mx1.example", "mx2.example"), max_age=1209600)
 _HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>\u202e\x07{{7*7007}}"
@@ -128,7 +128,7 @@ def test_many_domains_are_changed_once_their_number_is_typed_and_come_back(visit
     page = visitor.get("/edit?every=1")
     path, _ = visitor.send(page, "/edit", action="retire", why="a slip")
     shown = visitor.ended(path)
-    assert "12 domains: mode enforce -&gt; none" in shown
+    assert "12 domains: mode enforce -> none" in words(shown)
     assert "It takes protection away" in shown
     _, page = visitor.send(shown, f"{path}/confirm", status=400, count="11")
     assert "Type 12 to go on." in page
@@ -140,7 +140,7 @@ def test_many_domains_are_changed_once_their_number_is_typed_and_come_back(visit
     assert key is not None
     path, _ = visitor.send(history, "/history/undo", run=key[1])
     shown = visitor.ended(path)
-    assert "12 domains: mode none -&gt; enforce, max_age 86400 -&gt; 1209600" in shown
+    assert "12 domains: mode none -> enforce, max_age 86400 -> 1209600" in words(shown)
     visitor.send(shown, f"{path}/confirm", count="12")
     assert "12 put back" in visitor.ended(path)
 
