@@ -181,7 +181,7 @@ def _time(time: datetime, words: str, *, local: bool) -> Markup:
 
 def broken(name: str) -> Markup:
     """A name that a line may break after its dots and hyphens."""
-    return Markup(re.sub(r"(\.|-(?!-))", r"\1<wbr>", str(Markup.escape(clean(name)))))  # noqa: S704 - escaped before
+    return Markup(re.sub(r"((?<!\*)\.|-(?!-))", r"\1<wbr>", str(Markup.escape(clean(name)))))  # noqa: S704 - escaped before
 
 
 def arrows(text: str) -> Markup:
