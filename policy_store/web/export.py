@@ -79,7 +79,14 @@ def write_pages(folder: Path, desk: Desk, selection: Selection) -> int:
         index.append((customer, name, _modes(subjects), subjects))
         _write_customer(folder / name, customer, subjects, desk)
     everybody = [subject for subjects in customers.values() for subject in subjects]
-    _write(folder / "index.html", "report_index.html", desk, customers=index, chart=_chart(everybody), up="")
+    _write(
+        folder / "index.html",
+        "report_index.html",
+        desk,
+        customers=index,
+        chart=_chart(everybody),
+        total=_modes(everybody),
+    )
     return 1 + len(customers) + len(everybody)
 
 
@@ -100,15 +107,15 @@ def _subject(desk: Desk, entry: Entry, rows: Sequence[ReportRow] | None) -> Subj
 
 
 def _unnamed(entry: Entry, rows: Sequence[ReportRow]) -> list[ReportRow]:
-    """The rows with a letter for each sender, and without MX hosts that the policy does not allow."""
+    """The rows with a letter for each sender, and without MX hosts that are not in the policy by name."""
     senders = list(dict.fromkeys(row.reporter for row in rows))
     names = {sender: f"sender {(*ascii_uppercase, at)[min(at, 26)]}" for at, sender in enumerate(senders)}
-    allows = entry.in_force.matches if entry.in_force else lambda _: False
+    ours = entry.in_force.mx if entry.in_force else ()
     return [
         replace(
             row,
             organization=names[row.reporter],
-            failures=tuple(each if allows(each.mx_host) else replace(each, mx_host="") for each in row.failures),
+            failures=tuple(each if each.mx_host in ours else replace(each, mx_host="") for each in row.failures),
         )
         for row in rows
     ]
@@ -123,9 +130,10 @@ def _without_cells(task: Task) -> Task:
 def _write_customer(folder: Path, customer: str, subjects: Sequence[Subject], desk: Desk) -> None:
     folder.mkdir()
     shutil.copyfile(FOLDER / "static" / _STYLE, folder / _STYLE)
-    days = [day for one in subjects if one.reports for day in by_day(one.reports.days)]
+    lines = [line for one in subjects if one.reports for line in one.reports.days]
+    days = by_day(lines)
     context = {"customer": customer, "subjects": subjects, "modes": _modes(subjects), "chart": _chart(subjects)}
-    _write(folder / "index.html", "report.html", desk, sessions=sessions_chart(days, desk.now), **context)
+    _write(folder / "index.html", "report.html", desk, sessions=sessions_chart(days, desk.now), days=days, **context)
     for one in subjects:
         chart = sessions_chart(one.reports.days, desk.now) if one.reports else None
         days = by_day(one.reports.days) if one.reports else []

@@ -54,6 +54,7 @@ def environment() -> Environment:
         "people": unicode_name,
         "unchanged": Markup.escape,
         "broken": broken,
+        "arrows": arrows,
         "path": lambda text: quote(text, safe=""),
         "number": lambda value: f"{value:,}",
         "sentence": sentence,
@@ -180,7 +181,12 @@ def _time(time: datetime, words: str, *, local: bool) -> Markup:
 
 def broken(name: str) -> Markup:
     """A name that a line may break after its dots and hyphens."""
-    return Markup(re.sub(r"(\.|-(?!-))", r"\1<wbr>", str(Markup.escape(clean(name)))))  # noqa: S704 - escaped before
+    return Markup(re.sub(r"((?<!\*)\.|-(?!-))", r"\1<wbr>", str(Markup.escape(clean(name)))))  # noqa: S704 - escaped before
+
+
+def arrows(text: str) -> Markup:
+    """Differences in words, whose arrows no line breaks; their names break as `broken` has it."""
+    return Markup(' <span class="nobr">-&gt;</span> ').join(map(broken, text.split(" -> ")))
 
 
 def plural(count: int, noun: str) -> str:

@@ -71,7 +71,11 @@ def test_nothing_that_people_or_senders_wrote_names_another_customer(
 
 def _report(domain: str, policy: Policy, now: datetime, age: int, *, failed: int) -> ReportRow:
     day = now - timedelta(days=age)
-    failures = (Failure("certificate-expired", "mx.fabrikam.com", "Fabrikam says no", failed),) if failed else ()
+    failures = (
+        (Failure("certificate-expired", "fabrikam-com.mail.protection.outlook.com", "Fabrikam says no", failed),)
+        if failed
+        else ()
+    )
     return ReportRow(
         domain=domain,
         day=day.date(),

@@ -2,6 +2,7 @@
 
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from azure.data.tables import TableClient
@@ -13,7 +14,7 @@ from policy_store.policy import Policy
 from policy_store.tables.row import Row
 from policy_store.web.site import Site
 from tests.web.conftest import Office
-from tests.web.visitor import Visitor
+from tests.web.visitor import Visitor, words
 
 _POLICY = Policy(mode="enforce", mx=("mx1.example", "mx2.example"), max_age=1209600)
 _HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>\u202e\x07{{7007*7007}}"
@@ -111,6 +112,23 @@ def test_a_change_that_was_overtaken_after_it_was_shown_overwrites_nothing(visit
     assert office.store.entry("contoso.com").note == "by another person"
 
 
+def test_of_two_tabs_that_confirm_at_once_one_is_told_of_the_other(visitor: Visitor, office: Office) -> None:
+    """Both were shown before either was confirmed, and one of them takes the policy away."""
+    add(office, "contoso.com")
+    page = visitor.get("/domains/contoso.com")
+    form = visitor.get("/domains/contoso.com/edit")
+    first, _ = visitor.send(form, "/domains/contoso.com/edit", max_age="2419200")
+    second, _ = visitor.send(page, "/domains/contoso.com/retire", why="they left")
+    shown = {path: visitor.ended(path) for path in (first, second)}
+    with ThreadPoolExecutor(2) as tabs:
+        list(tabs.map(lambda path: visitor.send(shown[path], f"{path}/confirm", sure="1"), (first, second)))
+    ends = [visitor.ended(path) for path in (first, second)]
+    assert sum("was changed by somebody else" in end for end in ends) == 1
+    policy = office.store.entry("contoso.com").in_force
+    assert policy is not None
+    assert (policy.mode, policy.max_age) in (("enforce", 2419200), ("none", 86400))
+
+
 def test_confirming_twice_writes_once(visitor: Visitor, office: Office) -> None:
     add(office, "contoso.com")
     path, _ = visitor.send(visitor.get("/domains/contoso.com/edit"), "/domains/contoso.com/edit", max_age="2419200")
@@ -128,7 +146,7 @@ def test_many_domains_are_changed_once_their_number_is_typed_and_come_back(visit
     page = visitor.get("/edit?every=1")
     path, _ = visitor.send(page, "/edit", action="retire", why="a slip")
     shown = visitor.ended(path)
-    assert "12 domains: mode enforce -&gt; none" in shown
+    assert "12 domains: mode enforce -> none" in words(shown)
     assert "It takes protection away" in shown
     _, page = visitor.send(shown, f"{path}/confirm", status=400, count="11")
     assert "Type 12 to go on." in page
@@ -140,7 +158,7 @@ def test_many_domains_are_changed_once_their_number_is_typed_and_come_back(visit
     assert key is not None
     path, _ = visitor.send(history, "/history/undo", run=key[1])
     shown = visitor.ended(path)
-    assert "12 domains: mode none -&gt; enforce, max_age 86400 -&gt; 1209600" in shown
+    assert "12 domains: mode none -> enforce, max_age 86400 -> 1209600" in words(shown)
     visitor.send(shown, f"{path}/confirm", count="12")
     assert "12 put back" in visitor.ended(path)
 
@@ -190,6 +208,34 @@ def test_what_strangers_wrote_is_never_markup(
         assert "<i>" not in page, path
         assert "\u202e" not in re.sub(r'value="[^"]*"|<textarea.*?</textarea>', "", page, flags=re.DOTALL), path
         assert "49098049" not in re.sub(r"[^0-9]", "", page), path
+
+
+def test_what_dns_answers_is_never_markup(visitor: Visitor, office: Office) -> None:
+    add(office, "contoso.com")
+    office.world.hosts = ("</script><b>mx.example", "javascript:alert(1)", "\u202emx.example")
+    office.world.id, office.world.served = '"><img src=x onerror=alert(1)>', "<i>\r\n"
+    visitor.send(visitor.get("/domains/contoso.com"), "/domains/contoso.com/check")
+    page = visitor.ended("/domains/contoso.com")
+    _, form = visitor.send(visitor.get("/add"), "/add", domain="fabrikam.com", propose="look")
+    path, _ = visitor.send(page, "/domains/contoso.com/retire")
+    for text in (page, form, visitor.ended(path)):
+        assert "<b>" not in text
+        assert "<img src=x" not in text
+        assert "<i>" not in text
+        assert 'href="javascript' not in text
+    assert "javascript:alert(1)" in page  # as a word
+    assert "\u202e" not in page
+
+
+def test_formulas_and_very_long_cells_are_words(visitor: Visitor, office: Office) -> None:
+    name = ".".join(("a" * 63, "b" * 63, "c" * 63, "d" * 55, "com"))
+    add(office, name, customer="=HYPERLINK(1)" + "x" * 200, note="@SUM(1) " * 20)
+    page = found(visitor, "/domains", name)
+    assert len(page) < 20_000
+    assert "=HYPERLINK(1)" in page
+    visitor.get(f"/domains/{name}")
+    path, _ = visitor.send(visitor.get(f"/domains/{name}/edit"), f"/domains/{name}/edit", customer="y" * 40_000)
+    assert "shorten it to" in visitor.ended(path)
 
 
 def test_an_import_shows_every_row_and_problem_first(visitor: Visitor, office: Office) -> None:

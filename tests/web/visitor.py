@@ -1,9 +1,10 @@
 """A browser without a screen: it keeps the cookie, follows links and sends forms as they stand in the page."""
 
+import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from html import escape
+from html import escape, unescape
 from html.parser import HTMLParser
 from typing import Self
 
@@ -49,6 +50,11 @@ class _Forms(HTMLParser):
         """Leave a field."""
         if tag == "textarea":
             self._area = ""
+
+
+def words(page: str) -> str:
+    """What a page says, without its marks."""
+    return unescape(re.sub(r"<[^>]*>", "", page))
 
 
 class Visitor:
