@@ -1,4 +1,4 @@
-"""The code blocks of a page, and the commands and options of `mta-sts` that their lines can name: for tests of pages."""
+"""The code blocks of a page, and the commands of `mta-sts` that its lines can name: for the tests of pages."""
 
 import re
 from collections.abc import Iterator, Sequence
