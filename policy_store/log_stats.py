@@ -45,7 +45,7 @@ class LastGood(_Row):
 class SlowAnswers(_Row):
     """The answers for a domain that took more than a second."""
 
-    domain: str = Field(description="the policy domain; `-` for a host that is none of ours")
+    domain: str = Field(description="the policy domain; `-` for a host that is not one of ours")
     outcome: str = Field(description="where the answer came from, as logged")
     answers: int = Field(description="answers that took more than a second")
     slowest: int = Field(description="milliseconds that the slowest took")
@@ -65,8 +65,10 @@ class OldVersion(_Row):
 class PostedReports(_Row):
     """The TLS reports about a domain that one sender posted."""
 
-    domain: str = Field(description="the policy domain; `-` where the report is about none of ours or is no report")
-    reporter: str = Field(description="who wrote them; `-` where that could not be told")
+    domain: str = Field(
+        description="the policy domain; `-` where the report is not about one of ours, or is not a report"
+    )
+    reporter: str = Field(description="who wrote them; `-` where that could not be found out")
     status: int = Field(description="the status that they got: 201 new, 200 known, anything else not taken")
     posts: int = Field(description="how many there were")
     last: datetime | None = Field(description="the time of the last; null where the lines have none")

@@ -213,7 +213,7 @@ class Publisher:
             if len(self._told) >= MOST_RECORD_SETS:
                 self._told.clear()
             self._told.add(message)
-            _log.warning("left as it is in DNS: %s", message)
+            _log.warning("left unchanged in DNS: %s", message)
 
 
 class Unusable:

@@ -135,7 +135,7 @@ def unbind(
     app_name: AppOption = "",
     group: GroupOption = "",
     run: RunOption = False,
-    force: Annotated[bool, typer.Option("--force", help="Even if senders may still come to it.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Even if senders may still use it.")] = False,
     json: JsonOption = False,
     resolver: ResolverOption = "",
     store: StoreOption = "",

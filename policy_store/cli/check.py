@@ -58,7 +58,7 @@ def check(
         str, typer.Option(metavar="FILE", help="Domains, one a line; - for standard input.", show_default=False)
     ] = "",
     watch: Annotated[
-        float, typer.Option(metavar="MINUTES", min=0, help="Check again so often and print changes only.")
+        float, typer.Option(metavar="MINUTES", min=0, help="Check again every MINUTES, and print only changes.")
     ] = 0,
     junit: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write a JUnit report for a pipeline.", show_default=False)
@@ -84,7 +84,7 @@ def check(
     resolver: ResolverOption = "",
     store: StoreOption = "",
 ) -> None:
-    """Walk the way of a sending server: what becomes of a message to a domain, and why.
+    """Look at domains as a sending server does: what happens to a message, and why.
 
     Example: mta-sts check contoso.com
     """
@@ -164,7 +164,7 @@ def _context(ca_file: Path | None) -> ssl.SSLContext:
     try:
         return strict_context(str(ca_file) if ca_file else None)
     except OSError as error:
-        raise CommandError(f"--ca-file {ca_file} holds no certificates in PEM: {error.strerror}.") from error
+        raise CommandError(f"--ca-file {ca_file} contains no certificates in PEM: {error.strerror}.") from error
 
 
 def _check_all(names: Sequence[str], network: Network, store: Store | None) -> Iterator[Check]:

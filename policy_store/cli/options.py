@@ -28,8 +28,8 @@ StoreOption = Annotated[
     typer.Option(
         "--store",
         metavar="STORE",
-        help="The store, in place of that in the app settings: a name from your file (mta-sts stores), the address of "
-        "a table service, or a connection string.",
+        help="The store to use instead of that in the app settings: a name from your file (mta-sts stores), the "
+        "address of a table service, or a connection string.",
         show_default=False,
         autocompletion=_store_names,
     ),
@@ -64,15 +64,15 @@ ResolverOption = Annotated[
     typer.Option(
         "--resolver",
         metavar="ADDRESS[:PORT]",
-        help="Ask this DNS server in place of the system's.",
+        help="Ask this DNS server instead of the system's.",
         show_default=False,
     ),
 ]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would change and change nothing.")]
-YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask: for scripts.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation (for scripts).")]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Print every difference.")]
 ForceOption = Annotated[
-    bool, typer.Option("--force", help="Go ahead in spite of a refusal; needs --note with the reason.")
+    bool, typer.Option("--force", help="Go ahead although it was refused; needs --note with the reason.")
 ]
 ReasonOption = Annotated[
     str,

@@ -42,7 +42,7 @@ _WORDS = {
     "deleted": "deleted",
     "right": "right already",
     "wait": "not due yet",
-    "left": "left as they are",
+    "left": "left unchanged",
     "failed": "failed",
 }
 
@@ -57,7 +57,7 @@ class PublishItem(BaseModel):
     name: str = Field(description="the full name of the record, without a final dot")
     state: PublishState = Field(
         description="`published` or `deleted`; `publish` or `delete` in a dry run; `right`, since it was so already; "
-        "`wait`, since some worker may still serve an older text; `left`; `failed`"
+        "`wait`, since some worker may still serve an older policy; `left`; `failed`"
     )
     before: list[str] = Field(description="the TXT records that were there")
     value: str | None = Field(description="the TXT record that is to be there; null where there is none")
@@ -248,5 +248,5 @@ def _pause(seconds: float) -> None:
 def _wait_until(end: datetime) -> None:
     seconds = (end - session.now()).total_seconds()
     if seconds > 0:
-        complain(f"Waiting until {shown_due(end)}, {seconds:.0f} s: until then some worker may serve an older text.")
+        complain(f"Waiting until {shown_due(end)}, {seconds:.0f} s: until then some worker may serve an older policy.")
         time.sleep(seconds)

@@ -29,7 +29,7 @@ _SHORTEST_KEPT = 60  # days: a verdict looks back 30, and a late import adds to 
 _AGE = re.compile(r"([0-9]{1,4})\s*(d|w|)")
 
 group = typer.Typer(
-    help="The TLS reports that senders write: look at them, and bring in mailed ones.", no_args_is_help=True
+    help="The TLS reports that senders write: look at them, and bring in those that came by mail.", no_args_is_help=True
 )
 app.add_typer(group, name="reports")
 

@@ -103,5 +103,5 @@ class DnsChecker:
 def served_by(domain: str, host: PolicyHost, revisions: Sequence[Revision]) -> tuple[ServedWord, str]:
     """Which text senders get from the policy host, and what is wrong with that: where they get none, the next step."""
     if reason := why_no_text(domain, host):
-        return "not fetched", f"no sender gets the text: {reason}: {next_step(domain, host)}"
+        return "not fetched", f"no sender gets the policy: {reason}: {next_step(domain, host)}"
     return served_word(host.counting[0][1].text, revisions)

@@ -23,7 +23,7 @@ class MxCheck(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     host: str = Field(description="its name in lower case, without the final dot")
-    verdict: Word = Field(description="what becomes of a message as published")
+    verdict: Word = Field(description="what happens to a message under the published policy")
     if_enforced: Word = Field(description="the same with the mode enforce")
     exchange_code: Literal["5.4.8", "5.7.5"] | None = Field(
         description="what Exchange Online tells the author if the policy is enforced; null where it takes the host, or "
@@ -55,7 +55,7 @@ class Check(BaseModel):
     if_enforced: Word = Field(description="the same with the mode enforce")
     published: Published = Field(
         description="the policy as senders find it: `enforced`, `testing`, `none`, `not published`, `broken`, or "
-        "`unknown` where that cannot be told from here"
+        "`unknown` where that cannot be found out from here"
     )
     mail_hosts: MailHosts = Field(description="how far the MX hosts were checked")
     result_type: str | None = Field(
@@ -66,7 +66,7 @@ class Check(BaseModel):
     )
     mx: list[MxCheck] = Field(description="the MX hosts, the most preferred first")
     reports_to: list[str] = Field(description="where senders send reports on TLS; empty where no record says so")
-    reports_posted_here: bool = Field(description="whether one of these is of an app such as this, at `/v1/tlsrpt`")
+    reports_posted_here: bool = Field(description="whether one of these is an app like this one, at `/v1/tlsrpt`")
 
     @property
     def codes(self) -> frozenset[str]:

@@ -280,7 +280,7 @@ def parse(json: bytes) -> Report:
         try:
             json = json.decode("utf-16").encode()
         except UnicodeError:
-            raise NotAReport("it is UTF-16 with a character that is none") from None
+            raise NotAReport("it is UTF-16 with an invalid character") from None
     json = json.removeprefix(_BOM).strip()
     if not json.startswith(b"{"):
         raise NotAReport(f"it is not a JSON object: it begins with {quoted(json[:20].decode('latin-1'))}")

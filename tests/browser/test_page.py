@@ -31,7 +31,7 @@ def test_a_domain_is_added(browser: Browser, address: str, office: Office) -> No
     browser.open(f"{address}/domains")
     browser.press("Add a domain")
     browser.fill("domain", "graphicdesign.example")
-    browser.press("Propose them from the MX records")
+    browser.press("Take them from the MX records")
     browser.until(lambda: browser.value("mx") == "contoso-example.mail.protection.outlook.com")
     browser.press("Show what it does")
     browser.wait_for("This changes 1 domain")

@@ -519,6 +519,6 @@ class TestAcceptedDomains:
         assert done.exit_code == 1
         assert [_place(line) for line in _problems(done)] == ["line 4", "line 5"]
         assert "--mx-from-dns" in done.stderr
-        assert "left out, since Microsoft holds their DNS" in done.stdout
+        assert "left out, because Microsoft runs their DNS" in done.stdout
         assert f"contoso.onmicrosoft.com ({_IMPORTS / 'accepted_domains_powershell.csv'} line 3)\n" in done.stdout
         assert _rows(store) == {}

@@ -107,7 +107,7 @@ class TestEnd:
             (("--file", "gone.txt"), "gone.txt: it cannot be read"),
             (("good.example", "--resolver", "dns.example"), "is not ADDRESS[:PORT]"),
             (("good.example", "--ca-file", "gone.pem"), "--ca-file gone.pem"),
-            (("good.example", "--ca-file", "empty.pem"), "--ca-file empty.pem holds no certificates"),
+            (("good.example", "--ca-file", "empty.pem"), "--ca-file empty.pem contains no certificates"),
             (("good.example", "--junit", "gone/junit.xml"), "cannot be written"),
             (("good.example", "--junit", "junit.xml", "--watch", "5"), "give one of them"),
         ],

@@ -43,7 +43,7 @@ def again(request: Request, form: FormData) -> Response:
 def _draft(request: Request) -> Draft:
     draft = site_of(request).drafts.get(request.path_params["id"])
     if draft is None:
-        raise HTTPException(404, "This change is not known any more: begin it again. What was made is in the history.")
+        raise HTTPException(404, "This change is not known any more: begin it again. What was done is in the history.")
     return draft
 
 
