@@ -48,7 +48,8 @@ def host_name(text: str) -> str:
             raise InvalidName(f"{quoted(text)} has a label of {len(label)} bytes: {_LONGEST_LABEL} are allowed")
         if not _LABEL.fullmatch(label):
             raise InvalidName(
-                f"{quoted(text)} is not a host name: labels have letters, digits and inner hyphens, and dots between them"
+                f"{quoted(text)} is not a host name: labels have letters, digits and inner hyphens, "
+                "and dots stand between them"
             )
     if labels[-1].isdigit():
         raise InvalidName(f"{quoted(text)} is an address: a host name is needed")

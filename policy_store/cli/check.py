@@ -18,7 +18,7 @@ from policy_store.cli.errors import PROBLEM, UNREACHABLE, CommandError
 from policy_store.cli.options import JsonOption, ResolverOption, StoreOption, read_domains
 from policy_store.cli.screen import complain, print_json, progress
 from policy_store.cli.session import NoStore, lookup, open_store
-from policy_store.exchange.sources import together
+from policy_store.exchange.sources import STANDARD_INPUT, together
 from policy_store.lint.findings import Finding
 from policy_store.policy import LARGEST_TEXT
 from policy_store.pool import concurrently
@@ -151,6 +151,8 @@ def _named(domains: Sequence[str], file: str, *, every: bool) -> list[str]:
     """The domains that were named, each once. Raises CommandError."""
     texts = list(domains)
     if file:
+        if file != STANDARD_INPUT and not Path(file).exists():
+            raise CommandError(f"{file} does not exist: name a file with a domain on each line.")
         found = together([file])
         if wrong := [problem for proposal in found for problem in proposal.sentences]:
             raise CommandError("\n".join(wrong))

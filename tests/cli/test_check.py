@@ -104,7 +104,7 @@ class TestEnd:
             ((), "Name the domains, or give --all or --file"),
             (("--all",), "POLICY_STORE"),
             (("not a domain",), "is not a host name"),
-            (("--file", "gone.txt"), "gone.txt: it cannot be read"),
+            (("--file", "gone.txt"), "gone.txt does not exist: name a file"),
             (("good.example", "--resolver", "dns.example"), "is not ADDRESS[:PORT]"),
             (("good.example", "--ca-file", "gone.pem"), "--ca-file gone.pem"),
             (("good.example", "--ca-file", "empty.pem"), "--ca-file empty.pem contains no certificates"),

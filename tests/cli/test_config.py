@@ -113,7 +113,8 @@ class TestNamed:
         done = run("bind", "contoso.com", "--store", "fabrikam")
         assert (done.exit_code, done.stderr) == (
             2,
-            "Name the app with --app and --resource-group, or --store with a store of which your file says both.\n",
+            "Name the app with --app and --resource-group (-g), or write both into the file of your stores "
+            "('mta-sts stores' says where it is).\n",
         )
         done = run("bind", "contoso.com", "--store", "contoso")  # and on to az, which no test has
         assert (done.exit_code, "There is no Azure CLI" in done.stderr) == (3, True)
