@@ -43,7 +43,7 @@ class AuditReport(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    domains: Annotated[int, Field(description="domains of either table that were seen to")] = 0
+    domains: Annotated[int, Field(description="domains of both tables that were looked at")] = 0
     recorded: Annotated[int, Field(description="texts changed by hand that became a revision")] = 0
     invalid_row: Annotated[
         int, Field(description="rows that hold no policy: the last good revision stays in force")

@@ -122,7 +122,7 @@ class StoresFile(BaseModel):
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> "StoresFile":
-        """The file that POLICY_CONFIG names, or that in the platform's place; empty where that one is not there.
+        """The file that POLICY_CONFIG names, or that in the platform's place; empty if that one is not there.
 
         Raises CommandError where it cannot be read, with the line or the key.
         """

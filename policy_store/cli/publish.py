@@ -53,14 +53,14 @@ class PublishItem(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     domain: str = Field(description="the policy domain")
-    zone: str = Field(description="the zone in Azure DNS; empty where none was found")
+    zone: str = Field(description="the zone in Azure DNS; empty if none was found")
     name: str = Field(description="the full name of the record, without a final dot")
     state: PublishState = Field(
         description="`published` or `deleted`; `publish` or `delete` in a dry run; `right`, since it was so already; "
         "`wait`, since some worker may still serve an older policy; `left`; `failed`"
     )
     before: list[str] = Field(description="the TXT records that were there")
-    value: str | None = Field(description="the TXT record that is to be there; null where there is none")
+    value: str | None = Field(description="the TXT record that should be there; null if none should")
     not_before: datetime | None = Field(description="from when it may be published")
     detail: str = Field(description="why it was left, or failed; else empty")
 

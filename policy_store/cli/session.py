@@ -95,7 +95,7 @@ def lookup(resolver: str = "", seconds: float = DNS_SECONDS, *, allow_private: b
 
 
 def delegation_zone(store: str = "") -> str:
-    """The name of the zone that customers delegate to; empty where there is none. Needs no store.
+    """The name of the zone that customers delegate to; empty if there is none. Needs no store.
 
     Raises SettingsError, CommandError.
     """

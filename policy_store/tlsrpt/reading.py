@@ -192,7 +192,7 @@ class DateRange(_Part):
         return (self.start + (self.until - self.start) / 2).date()
 
     def problem(self, now: datetime, oldest: timedelta | None = None) -> str:
-        """Why a report about this time is not taken; empty where it is."""
+        """Why a report about this time is not taken; empty if it is."""
         if oldest is not None and self.start < now - oldest:
             return f"it begins more than {oldest.days} days ago"
         if self.until > now + timedelta(days=1):

@@ -48,7 +48,7 @@ def _draft(request: Request) -> Draft:
 
 
 def _missing(draft: Draft, form: FormData, *, over: bool) -> str:
-    """What is missing before the change may be made; empty where nothing is."""
+    """What is missing before the change may be made; empty if nothing is."""
     asked = draft.question
     if draft.stage != "shown":
         return ""
