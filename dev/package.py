@@ -57,7 +57,7 @@ def _imported(root: Path, module: Path) -> Iterator[Path]:
 
 
 def build(root: Path, folder: Path) -> list[str]:
-    """Make `folder` anew from what ships of the checkout `root`, and return that list.
+    """Make `folder` again from what ships of the checkout `root`, and return that list.
 
     A .funcignore in it repeats the list, so that a file saved there afterwards does not ship either. Raises
     PackageError where the folder holds something that no build put there, and OSError.

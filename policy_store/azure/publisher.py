@@ -1,6 +1,6 @@
 """Publishes the ids of all domains in the provider's zone: what differs from what the zone is known to hold.
 
-Each record is decided anew from both tables right before it is written. What the zone held is remembered and looked at
+Each record is decided again from both tables right before it is written. What the zone held is remembered and looked at
 again once an hour, so that nothing is asked of Azure DNS as long as nothing has to be published. A run takes the
 seconds that it is given; where it stops, the next one goes on.
 """
