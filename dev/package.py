@@ -63,7 +63,9 @@ def build(root: Path, folder: Path) -> list[str]:
     PackageError where the folder holds something that no build put there, and OSError.
     """
     if saved := _saved(folder):
-        raise PackageError(f"{folder} holds {', '.join(saved)}, which is not of the app: move it away, then try again.")
+        raise PackageError(
+            f"{folder} contains {', '.join(saved)}, which does not belong to the app: move it away, then try again."
+        )
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     paths = shipping(root)

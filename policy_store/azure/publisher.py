@@ -248,9 +248,9 @@ def open_publisher(settings: Settings) -> Publisher | Unusable:
 def _log_published(done: Published, zone: str) -> None:
     if done.repaired:
         held = ", ".join(quoted(text) for text in done.before)
-        _log.warning("%s.%s held %s, which somebody else wrote: it holds '%s' again", done.name, zone, held, done.text)
+        _log.warning("%s.%s had %s, which somebody else wrote: it has '%s' again", done.name, zone, held, done.text)
     else:
-        _log.info("%s.%s holds '%s'", done.name, zone, done.text)
+        _log.info("%s.%s has '%s'", done.name, zone, done.text)
 
 
 class _OutOfTime(Exception):

@@ -40,7 +40,7 @@ class MailHosts(BaseModel):
     state: Looked = Field(description="`checked`, `partly checked`, `not checked`; `none`: the domain has none")
     passing: int = Field(description="hosts with TLS and a certificate that passes")
     failing: int = Field(description="hosts where TLS fails, or that take no mail at all")
-    not_checked: int = Field(description="hosts of which nothing can be told from here")
+    not_checked: int = Field(description="hosts of which nothing can be found out from here")
     why: str = Field(description="why some were not checked, or there is none; empty otherwise")
 
 

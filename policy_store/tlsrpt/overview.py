@@ -25,7 +25,7 @@ class ReportState(BaseModel):
     domain: str = Field(description="the policy domain")
     sessions: int = Field(description="sessions reported, each counted once")
     failed: int = Field(description="those of them that failed")
-    reporters: list[str] = Field(description="who reported: registrable domains, as far as they can be told")
+    reporters: list[str] = Field(description="who reported: registrable domains, as far as they are known")
     last: date | None = Field(description="the last day that a report is about; null without one")
     verdict: State | None = Field(description="`ready`, `wait` or `fix`; null if the reports have nothing to say")
     code: Code | None = Field(description="the kind of verdict, the same in every version")
