@@ -104,7 +104,7 @@ def import_(
     json: JsonOption = False,
     store: StoreOption = "",
 ) -> None:
-    """Bring in mailed reports: .eml, mbox, zip, .json, .json.gz and folders, known by what is in them.
+    """Import reports that came by mail: .eml, mbox, zip, .json, .json.gz and folders, whatever their names.
 
     Example: mta-sts reports import ~/Downloads/tls-reports
     """
@@ -184,7 +184,7 @@ def _print_details(details: ReportDetails, days: int) -> None:
     if details.days:
         print()
         print_table(
-            ("day", "sender", "sessions", "failed", "held to", "revision", "came by"),
+            ("day", "sender", "sessions", "failed", "policy", "revision", "came by"),
             (
                 (
                     line.day.isoformat(),

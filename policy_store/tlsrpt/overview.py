@@ -42,7 +42,9 @@ class ReportedDay(BaseModel):
     organization: str = Field(description="the name that the sender gives itself")
     sessions: int = Field(description="sessions reported, each counted once")
     failed: int = Field(description="those of them that failed")
-    types: list[str] = Field(description="the policies that they were held to: `sts`, `tlsa`, `no-policy-found`")
+    types: list[str] = Field(
+        description="the kinds of policy that the sender applied: `sts`, `tlsa`, `no-policy-found`"
+    )
     revision: str | None = Field(
         description="the id of the revision that the sender applied; null if it was none of ours"
     )

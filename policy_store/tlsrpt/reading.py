@@ -217,7 +217,7 @@ class Detail(_Part):
 
 
 class PolicyPart(_Part):
-    """The policy that the sessions were held to: its type, its domain and its text as the sender saw it."""
+    """The policy that the sender applied to the sessions: its type, its domain and its text as the sender saw it."""
 
     type: Kind = Field(default="", validation_alias=_spelled("policy-type"))
     domain: Domain = Field(default="", validation_alias=_spelled("policy-domain"))

@@ -109,7 +109,7 @@ def test_a_mailed_report_is_brought_in(browser: Browser, address: str, tmp_path:
     (tmp_path / "broken.eml").write_bytes(b"Subject: nothing\n\nno report\n")
     browser.open(f"{address}/reports")
     browser.find("input[type=file]").send_keys(str(tmp_path / "broken.eml"))
-    browser.press("Bring in")
+    browser.press("Import reports")
     browser.wait_for("1 not taken")
 
 
