@@ -49,7 +49,7 @@ def host_name(text: str) -> str:
         if not _LABEL.fullmatch(label):
             raise InvalidName(
                 f"{quoted(text)} is not a host name: labels have letters, digits and inner hyphens, "
-                "and dots stand between them"
+                "with dots between them"
             )
     if labels[-1].isdigit():
         raise InvalidName(f"{quoted(text)} is an address: a host name is needed")
