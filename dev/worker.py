@@ -72,6 +72,13 @@ class Worker:
         if not (self.app_folder / f"{_ENTRY_MODULE}.py").is_file():
             raise IndexingError(f"There is no {_ENTRY_MODULE}.py in {self.app_folder}.")
         self._forwarding.begin()
+        try:
+            await self._index()
+        except BaseException:
+            self.stop()
+            raise
+
+    async def _index(self) -> None:
         sys.modules.pop(_ENTRY_MODULE, None)
         importlib.invalidate_caches()
         folder = str(self.app_folder)

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from policy_store.dns_records import StsRecord
 from policy_store.life import served_everywhere
 from policy_store.tables.entry import Entry
 from policy_store.tables.history import newest_readable
 from policy_store.tables.row import InvalidRow
+from policy_store.txt_records import StsRecord, TlsrptRecord
 
 MOST_RECORD_SETS = 10_000  # of a zone: learn.microsoft.com/azure/dns/dns-faq
 
@@ -59,6 +59,13 @@ def record_name(domain: str) -> str:
 def domain_of(name: str) -> str | None:
     """The domain whose id the record `name` of the zone holds; None for a name of another kind."""
     return name.removeprefix(_PREFIX) if name.startswith(_PREFIX) else None
+
+
+def shared_reports(setting: str) -> str:
+    """The record for TLS reports at `REPORTS_NAME` of the zone that POLICY_REPORTS_RECORD asks for, as it is published;
+    empty where it asks for none. Raises RecordSyntaxError.
+    """
+    return TlsrptRecord.parse(setting.strip()).text if setting.strip() else ""
 
 
 def wanted(entry: Entry, full_name: str, fresh_seconds: float) -> Wanted | Left:

@@ -113,6 +113,16 @@ def domain_of_host(name: str) -> str | None:
     return domain if domain != name and "." in domain else None
 
 
+def named_for_host(domain: str, mode: str | None) -> str | None:
+    """What is wrong with a row of this domain and mode whose domain is the name of a policy host, of which senders ask
+    nothing; None where the domain is none, and where the policy is withdrawn (RFC 8461 section 3.3).
+    """
+    meant = domain_of_host(domain.lower())
+    if meant is None or mode == "none":
+        return None
+    return f"{domain} is the host that serves the policy of {meant}: is {meant} meant?"
+
+
 def trimmed(text: str) -> str:
     """`text` without white space and invisible characters at both ends."""
     text = text.strip()

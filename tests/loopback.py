@@ -14,14 +14,16 @@ _SECONDS_TO_END = 10
 class LoopbackServer:
     """Hands each connection to `behaviour` in a thread of its own, for a `with` block.
 
-    The behaviour also gets an event that is set when the block ends; it may be another one at any time.
+    The behaviour also gets an event that is set when the block ends; it may be another one at any time. It listens at
+    `bound`, else at a free port.
     """
 
-    def __init__(self, behaviour: Behaviour) -> None:
+    def __init__(self, behaviour: Behaviour, bound: socket.socket | None = None) -> None:
         self.behaviour = behaviour
         self.connections = 0
         self._ended = threading.Event()
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = bound or socket.create_server(("127.0.0.1", 0))
+        self._listener.listen()
         self.port: int = self._listener.getsockname()[1]
         self._open: list[socket.socket] = []
         self._threads = [threading.Thread(target=self._accept)]

@@ -1,7 +1,7 @@
 """What a zone is known to hold: looked at whole once an hour, and kept right by what is written in between."""
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -107,6 +107,14 @@ class HeldRecords:
                 len(self),
                 MOST_RECORD_SETS,
             )
+
+    def look_at(self, names: Iterable[str], seconds: Callable[[], float]) -> None:
+        """Look at these names alone, one request each. Raises ZoneError."""
+        for name in names:
+            found = self._zone.get(name, seconds=seconds())
+            self._forget(name)
+            if found is not None:
+                self._remember(found)
 
     def publish(
         self,

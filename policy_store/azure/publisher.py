@@ -23,8 +23,8 @@ from policy_store.azure.zones import (
     ZoneThrottled,
     open_zone,
 )
-from policy_store.delegation import MOST_RECORD_SETS, Left, Wanted, record_name, wanted
-from policy_store.dns_records import REPORTS_NAME, RecordSyntaxError, StsRecord, TlsrptRecord
+from policy_store.delegation import MOST_RECORD_SETS, Left, Wanted, record_name, shared_reports, wanted
+from policy_store.dns_records import REPORTS_NAME
 from policy_store.names import quoted
 from policy_store.settings import Settings
 from policy_store.tables.connection import open_table
@@ -33,6 +33,7 @@ from policy_store.tables.history import TABLE as HISTORY_TABLE
 from policy_store.tables.history import History
 from policy_store.tables.policies import PolicyTable
 from policy_store.tables.row import InvalidRow
+from policy_store.txt_records import RecordSyntaxError, StsRecord
 from policy_store.zone_id import ZoneId
 
 SECONDS = 25.0  # of one run beside an audit, which with reads of the tables that are begun last costs it 30
@@ -237,7 +238,7 @@ def open_publisher(settings: Settings) -> Publisher | Unusable:
     except ValueError as error:
         return Unusable(f"POLICY_DNS_ZONE: {error}")
     try:
-        reports = TlsrptRecord.parse(settings.reports_record).text if settings.reports_record else ""
+        reports = shared_reports(settings.reports_record)
     except RecordSyntaxError as error:
         return Unusable(f"POLICY_REPORTS_RECORD: {error}")
     read = partial(entry_of, PolicyTable(open_table(settings)), History(open_table(settings, HISTORY_TABLE)))

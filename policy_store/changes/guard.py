@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 
 from policy_store.changes.change import Reason
 from policy_store.changes.desk import Desk
-from policy_store.dns_records import StsRecord, report_record
 from policy_store.durations import DAY, in_words
 from policy_store.life import cached_until, in_testing_since, removal_date
 from policy_store.lint.findings import Finding
@@ -17,11 +16,14 @@ from policy_store.policy import Policy
 from policy_store.sender.facts import Facts, Fetched, PolicyHost
 from policy_store.sender.policy_host import next_step, why_no_text
 from policy_store.sender.published import TxtState, compare, not_delegated, served_word
-from policy_store.sender.verdict import judge
+from policy_store.sender.report import not_checked
+from policy_store.sender.verdict import judge, passes_tls
 from policy_store.tables.entry import Entry
-from policy_store.tables.reports import ReportRow
+from policy_store.tables.report_row import ReportRow
 from policy_store.times import shown_due
-from policy_store.tlsrpt.evidence import Case, Demands, Verdict, verdict
+from policy_store.tlsrpt.case import Case, Demands
+from policy_store.tlsrpt.evidence import Verdict, verdict
+from policy_store.txt_records import StsRecord, report_record
 
 LONGEST_NOTE = 1000  # characters: a reason is a sentence, and two of them go into one row
 
@@ -152,6 +154,11 @@ def world_reasons(
     return reasons
 
 
+def not_checked_reasons(facts: Facts) -> list[Reason]:
+    """What nobody could look at from here: no reason against enforce, and what people should know before."""
+    return [Reason("not_checked", f"{facts.domain}: {sentence}") for sentence in not_checked(facts)]
+
+
 def report_verdict(
     desk: Desk,
     entry: Entry,
@@ -167,7 +174,7 @@ def report_verdict(
     if reports is None or entry.in_force is None:
         return None
     record = report_record(facts.tlsrpt)
-    failing = [mx.host for mx in facts.mx if any(r.outcome in ("tls_failed", "no_starttls") for r in mx.results)]
+    failing = [mx.host for mx in facts.mx if any(passes_tls(each) is False for each in mx.results)]
     return verdict(
         Case(
             policy=entry.in_force,

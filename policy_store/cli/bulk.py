@@ -30,7 +30,7 @@ from policy_store.cli.screen import complain, progress, say
 from policy_store.cli.session import open_desk, open_store
 from policy_store.exchange.importer import LEFT_OUT, Importer
 from policy_store.exchange.proposal import Proposal
-from policy_store.exchange.sources import STANDARD_INPUT, together
+from policy_store.exchange.sources import STANDARD_INPUT, together, unread_lines
 from policy_store.exchange.targets import Target, list_separator, target_of, write_policies
 from policy_store.tables.entry import Entry
 from policy_store.tables.row import Row
@@ -84,6 +84,8 @@ def import_(
         desk, mx_from_dns=mx_from_dns, keep_ids=keep_ids, update=update, customer=customer, why=note, force=force
     )
     importing = _Importing(desk.store, dry_run=dry_run, yes=yes, verbose=verbose, json=json, reason=True)
+    for line in unread_lines(found):
+        complain(f"{line}.")
     importing.places = {proposal.domain: proposal.place for proposal in found if proposal.domain}
 
     def decide(proposal: Proposal) -> Planned:

@@ -5,18 +5,26 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from azure.core.exceptions import AzureError
 
-from policy_store.cli.check_screen import print_check, print_checks, write_junit
+from policy_store.cli.check_screen import COLUMNS, cells, print_check, print_checks, write_junit
 from policy_store.cli.command import app
 from policy_store.cli.errors import PROBLEM, UNREACHABLE, CommandError
-from policy_store.cli.options import JsonOption, ResolverOption, StoreOption, read_domains
-from policy_store.cli.screen import complain, print_json, progress
+from policy_store.cli.options import (
+    DnsSecondsOption,
+    FormatOption,
+    HttpsSecondsOption,
+    JsonOption,
+    ResolverOption,
+    SmtpSecondsOption,
+    StoreOption,
+    read_domains,
+)
+from policy_store.cli.screen import Shape, complain, print_json, print_rows, progress, shape_of
 from policy_store.cli.session import NoStore, lookup, open_store
 from policy_store.exchange.sources import STANDARD_INPUT, together
 from policy_store.lint.findings import Finding
@@ -24,7 +32,7 @@ from policy_store.policy import LARGEST_TEXT
 from policy_store.pool import concurrently
 from policy_store.sender.facts import Facts
 from policy_store.sender.gather import gather
-from policy_store.sender.limits import HTTPS_SECONDS, SMTP_SECONDS
+from policy_store.sender.limits import DNS_SECONDS, HTTPS_SECONDS, SMTP_SECONDS, Limits
 from policy_store.sender.network import Network
 from policy_store.sender.published import compare, served_word
 from policy_store.sender.report import Check, report
@@ -36,16 +44,6 @@ from policy_store.tables.store import Store
 
 _AT_ONCE = 50  # domains, each with a few questions to DNS at a time
 _MINUTE = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Limits:
-    """The limits in seconds and bytes that the options set."""
-
-    dns: float
-    https: float
-    smtp: float
-    text: int
 
 
 @app.command("check")
@@ -74,12 +72,11 @@ def check(
     allow_private: Annotated[
         bool, typer.Option("--allow-private", help="Ask addresses of private networks too.")
     ] = False,
-    dns_seconds: Annotated[float, typer.Option(min=0.1, help="How long a DNS answer may take.")] = 5,
-    https_seconds: Annotated[float, typer.Option(min=0.1, help="How long the policy may take.")] = HTTPS_SECONDS,
-    smtp_seconds: Annotated[
-        float, typer.Option(min=0.1, help="How long an SMTP step may take, the greeting too.")
-    ] = SMTP_SECONDS,
+    dns_seconds: DnsSecondsOption = DNS_SECONDS,
+    https_seconds: HttpsSecondsOption = HTTPS_SECONDS,
+    smtp_seconds: SmtpSecondsOption = SMTP_SECONDS,
     text_limit: Annotated[int, typer.Option(min=1, help="How many bytes of the policy are read.")] = LARGEST_TEXT,
+    format_: FormatOption = None,
     json: JsonOption = False,
     resolver: ResolverOption = "",
     store: StoreOption = "",
@@ -91,33 +88,36 @@ def check(
     if watch and junit is not None:
         raise CommandError("--watch never ends, and --junit is written at the end: give one of them.")
     tables = _store(store, needed=every)
-    limits = _Limits(dns_seconds, https_seconds, smtp_seconds, text_limit)
+    limits = Limits(dns_seconds, https_seconds, smtp_seconds)
 
     def network() -> Network:
         return Network(
-            lookup(resolver, limits.dns).resolver,
+            lookup(resolver, limits).resolver,
             _context(ca_file),
             socket.gethostname(),
             https_port,
             smtp_port,
             limits.https,
             limits.smtp,
-            limits.text,
+            text_limit,
             allow_private,
         )
 
+    shape = shape_of(format_, json=json)
     named = _named(domains or (), file, every=every)
 
     def names() -> list[str]:
         return list(dict.fromkeys([*named, *(tables.domains() if every and tables is not None else ())]))
 
     if watch:
-        _watch(names, network, tables, watch * _MINUTE, json=json)
+        _print_changes(_watch(names, network, tables, watch * _MINUTE), shape)
     all_names = names()
     found: list[Check] = []
     checks = progress(_check_all(all_names, network(), tables), "Checking", len(all_names))
-    if json:
+    if shape == "json":
         print_json(_kept(checks, found))
+    elif shape != "table":
+        print_rows(COLUMNS, map(cells, _kept(checks, found)), shape)
     else:
         found += checks
         print_checks(found, verbose=verbose)
@@ -212,10 +212,8 @@ def _watch(
     network: Callable[[], Network],
     store: Store | None,
     seconds: float,
-    *,
-    json: bool,
-) -> None:
-    """Check again and again, and print each check that says otherwise than the last one."""
+) -> Iterator[Check]:
+    """Check again and again; each check that says otherwise than the last one of its domain."""
     before: dict[str, Check] = {}
     while True:
         changed = [
@@ -225,11 +223,19 @@ def _watch(
         ]
         for item in changed:
             before[item.domain] = item
-            if json:
-                print(item.model_dump_json(by_alias=True), flush=True)
-            else:
-                print_check(item)
+            yield item
         time.sleep(seconds)
+
+
+def _print_changes(changes: Iterator[Check], shape: Shape) -> None:
+    """Print each as it comes; JSON in a line of its own, since the array would never end."""
+    if shape in ("tsv", "csv"):
+        print_rows(COLUMNS, map(cells, changes), shape)
+    for item in changes:
+        if shape == "json":
+            print(item.model_dump_json(by_alias=True), flush=True)
+        else:
+            print_check(item)
 
 
 def _essence(item: Check | None) -> object:

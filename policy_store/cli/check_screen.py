@@ -25,6 +25,15 @@ _MEANING: dict[Word, str] = {
 _EXCHANGE = {"5.4.8": "5.4.8 (4.4.8 while it retries)", "5.7.5": "5.7.5 (4.7.5 while it retries)"}
 
 
+COLUMNS = ("domain", "verdict", "if_enforced", "policy", "mail_hosts", "findings")
+
+
+def cells(item: Check) -> tuple[str, ...]:
+    """A check as one row of data, by COLUMNS."""
+    findings = "; ".join(f"{found.severity} {found.code}: {found.message}" for found in item.findings)
+    return item.domain, item.verdict, item.if_enforced, item.published, _checked(item), findings
+
+
 def print_checks(found: Sequence[Check], *, verbose: bool) -> None:
     """Print one domain whole; of many the details of those with problems, the worst first, then a line for each and the
     totals. `verbose` prints the details of all.
@@ -77,15 +86,17 @@ def _mail_hosts(item: Check) -> str:
 def _print_lines(found: Sequence[Check]) -> None:
     """A line for each domain."""
     rows = [("domain", "verdict", "policy", "mail hosts", "findings")]
-    for item in found:
-        hosts = item.mail_hosts
-        checked = f"{hosts.passing} of {len(item.mx)} verified" if hosts.state == "checked" else hosts.state
-        rows.append((item.domain, item.verdict, item.published, checked, _problems(item)))
+    rows += [(item.domain, item.verdict, item.published, _checked(item), _problems(item)) for item in found]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:  # never folded, so that a search finds each name
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         printer().print(Text(line.rstrip()), soft_wrap=True)
     printer().print()
+
+
+def _checked(item: Check) -> str:
+    hosts = item.mail_hosts
+    return f"{hosts.passing} of {len(item.mx)} verified" if hosts.state == "checked" else hosts.state
 
 
 def _problems(item: Check) -> str:

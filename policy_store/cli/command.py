@@ -16,16 +16,13 @@ from policy_store.cli.screen import manner, prepare_output
 # The heading, the name, the module, and the first sentence of its help: so that help imports none of the modules.
 COMMANDS = {
     "Look": {
-        "web": ("web", "Open a page in the browser for all of this, on this machine only."),
+        "web": ("web", "Do all of this in a browser: a page on this machine only."),
         "list": ("look", "List the policies: mode, patterns, age of the revision, problems."),
         "show": ("look", "Show everything about the policy of one domain."),
         "plan": ("promote", "List what has to be done next, and when, in all domains."),
         "check": ("check", "Look at domains as a sending server does: what happens to a message, and why."),
         "lint": ("lint", "Find what senders refuse or misinterpret, in the rows of the store or in files."),
-        "reports": (
-            "reports",
-            "The TLS reports that senders write: look at them, and bring in those that came by mail.",
-        ),
+        "reports": ("reports", "The TLS reports that senders write: look at them, and import those that came by mail."),
         "history": ("look", "List the revisions of a domain, the newest first."),
         "diff": ("look", "Show what changed between two revisions of a domain."),
     },
@@ -36,7 +33,7 @@ COMMANDS = {
         "promote": ("promote", "Go from testing to enforce, once nothing in the policy or in DNS would stop mail."),
         "rollback": ("edit", "Put an older policy in force again, as a new revision with a new id."),
         "retire": ("promote", "Withdraw policies; prints from when the TXT record and the row may be deleted."),
-        "remove": ("edit", "Remove the row of a domain that was retired; its history stays."),
+        "remove": ("remove", "Remove a retired domain, row and DNS record; its history stays."),
     },
     "DNS and Azure": {
         "dns": ("dns", "The DNS records: print, check and publish them."),

@@ -61,6 +61,7 @@ class NamedStore(BaseModel):
     resource_group: str = ""
     verification_id: str = ""
     dns_zone: str = ""
+    reports_record: str = ""
 
     @model_validator(mode="before")
     @classmethod
@@ -98,6 +99,7 @@ PLACE_SETTINGS = {
     "resource_group": "POLICY_RESOURCE_GROUP",
     "verification_id": "POLICY_VERIFICATION_ID",
     "dns_zone": "POLICY_DNS_ZONE",
+    "reports_record": "POLICY_REPORTS_RECORD",
 }
 """What belongs to a store beside its address, and the setting that says it where no file does."""
 

@@ -1,4 +1,4 @@
-"""The commands that change policies: add, edit, rollback, remove."""
+"""The commands that change policies: add, edit, rollback."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -241,30 +241,6 @@ def rollback(
         return operations.restore(desk, entry, time, why=note, force=force)
 
     changing.run_selected(selection, decide, "looking", gone=True)
-
-
-@app.command("remove")
-def remove(
-    domain: DomainArgument,
-    note: ReasonOption = "",
-    force: ForceOption = False,
-    yes: YesOption = False,
-    dry_run: DryRunOption = False,
-    json: JsonOption = False,
-    store: StoreOption = "",
-) -> None:
-    """Remove the row of a domain that was retired; its history stays.
-
-    Example: mta-sts remove contoso.com
-    """
-    need_reason(force=force, note=note)
-    name = read_domain(domain)
-    desk = open_desk(store)
-
-    def decide() -> Planned:
-        return operations.remove(desk, desk.store.entry(name), why=note, force=force)
-
-    Changing(desk.store, "removed", dry_run=dry_run, yes=yes, json=json).run([attempt(decide, name)])
 
 
 def read_patterns(texts: Sequence[str] | None) -> tuple[str, ...]:

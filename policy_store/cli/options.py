@@ -68,6 +68,11 @@ ResolverOption = Annotated[
         show_default=False,
     ),
 ]
+DnsSecondsOption = Annotated[float, typer.Option("--dns-seconds", min=0.1, help="How long a DNS answer may take.")]
+HttpsSecondsOption = Annotated[float, typer.Option("--https-seconds", min=0.1, help="How long the policy may take.")]
+SmtpSecondsOption = Annotated[
+    float, typer.Option("--smtp-seconds", min=0.1, help="How long an SMTP step may take, the greeting too.")
+]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would change and change nothing.")]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation (for scripts).")]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Print every difference.")]

@@ -15,13 +15,16 @@ from policy_store.cli.changing import Changing
 from policy_store.cli.command import app
 from policy_store.cli.options import (
     AllOption,
+    DnsSecondsOption,
     DomainsArgument,
     DryRunOption,
     ForceOption,
     FormatOption,
+    HttpsSecondsOption,
     JsonOption,
     ReasonOption,
     ResolverOption,
+    SmtpSecondsOption,
     StoreOption,
     VerboseOption,
     WhereOption,
@@ -32,9 +35,10 @@ from policy_store.cli.options import (
 from policy_store.cli.screen import print_json, print_rows, progress, say, shape_of
 from policy_store.cli.session import open_desk, open_store
 from policy_store.life import TESTING
+from policy_store.sender.limits import DNS_SECONDS, HTTPS_SECONDS, SMTP_SECONDS, Limits
 from policy_store.tables.entry import Entry
 from policy_store.times import shown_due
-from policy_store.tlsrpt.evidence import DEMANDS, Demands
+from policy_store.tlsrpt.case import DEMANDS, Demands
 from policy_store.tlsrpt.overview import recent_rows
 
 _SHOWN = 5  # domains that are named of those for which the same is to be done
@@ -74,6 +78,9 @@ def promote(
     dry_run: DryRunOption = False,
     verbose: VerboseOption = False,
     json: JsonOption = False,
+    dns_seconds: DnsSecondsOption = DNS_SECONDS,
+    https_seconds: HttpsSecondsOption = HTTPS_SECONDS,
+    smtp_seconds: SmtpSecondsOption = SMTP_SECONDS,
     resolver: ResolverOption = "",
     store: StoreOption = "",
 ) -> None:
@@ -83,7 +90,7 @@ def promote(
     """
     need_reason(force=force, note=note)
     selection = read_selection(domains, every=every, where=where)
-    desk = open_desk(store, resolver)
+    desk = open_desk(store, resolver, Limits(dns_seconds, https_seconds, smtp_seconds))
     changing = Changing(
         desk.store, "promoted", dry_run=dry_run, yes=yes, verbose=verbose, json=json, reason=bool(note.strip())
     )

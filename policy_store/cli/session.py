@@ -13,7 +13,8 @@ from policy_store.changes.desk import Desk
 from policy_store.cli.config import PLACE_SETTINGS, STORE_SETTINGS, StoresFile, is_address, store_settings
 from policy_store.cli.errors import CommandError
 from policy_store.cli.screen import manner
-from policy_store.sender.lookup import DNS_SECONDS, Lookup
+from policy_store.sender.limits import Limits
+from policy_store.sender.lookup import Lookup
 from policy_store.settings import Settings, SettingsError
 from policy_store.tables.store import Store
 from policy_store.zone_id import ZoneId
@@ -34,6 +35,7 @@ class Place:
     resource_group: str = ""
     verification_id: str = ""
     dns_zone: str = ""
+    reports_record: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +83,17 @@ def read_place(store: str = "") -> Place:
     return Place(**{field: given.get(setting, "") for field, setting in PLACE_SETTINGS.items()})
 
 
-def open_desk(store: str = "", resolver: str = "", *, allow_private: bool = False) -> Desk:
+def open_desk(
+    store: str = "", resolver: str = "", limits: Limits | None = None, *, allow_private: bool = False
+) -> Desk:
     """The desk of whoever runs the command. Raises SettingsError, CommandError."""
-    return Desk(open_store(store), operator(), now(), lookup(resolver, allow_private=allow_private))
+    return Desk(open_store(store), operator(), now(), lookup(resolver, limits, allow_private=allow_private))
 
 
-def lookup(resolver: str = "", seconds: float = DNS_SECONDS, *, allow_private: bool = False) -> Lookup:
-    """What asks DNS and hosts, through the DNS server of `--resolver`, with this time limit. Raises CommandError."""
+def lookup(resolver: str = "", limits: Limits | None = None, *, allow_private: bool = False) -> Lookup:
+    """What asks DNS and hosts, through the DNS server of `--resolver`, within these limits. Raises CommandError."""
     try:
-        return Lookup(resolver, seconds, allow_private=allow_private)
+        return Lookup(resolver, limits, allow_private=allow_private)
     except ValueError as error:
         raise CommandError(f"{error}.") from error
 

@@ -29,8 +29,11 @@ class ImportedReport(BaseModel):
 def import_reports(
     found: Iterable[Found], policies: PolicyTable, reports: ReportTable, *, now: datetime
 ) -> Iterator[ImportedReport]:
-    """Add the reports about domains that `policies` has, one after the other. Raises an AzureError of the storage."""
+    """Add the reports about domains that `policies` has, one after the other; the first makes the table where it is
+    missing. Raises CannotMake, an AzureError of the storage.
+    """
     ours: dict[str, bool] = {}
+    made = False
 
     def is_ours(domain: str) -> bool:
         if domain not in ours:
@@ -54,6 +57,9 @@ def import_reports(
             yield _refused(each, problem)
             continue
         rows = rows_of(report, Source("imported", now), plain, is_ours)
+        if rows and not made:
+            reports.make_if_missing()
+            made = True
         new = sum([reports.add(row) for row in rows])
         yield ImportedReport(
             file=each.name,

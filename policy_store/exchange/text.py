@@ -93,6 +93,9 @@ def encoding_of(start: bytes) -> str:
     even, odd = start[::2].count(0), start[1::2].count(0)
     if 4 * max(even, odd) > len(start) and 8 * min(even, odd) <= len(start):
         return "utf-16-le" if odd > even else "utf-16-be"
+    # Where most are other letters, the line ends give it away.
+    if not (even and odd) and start.count(b"\n\0" if odd else b"\0\n") > 1:
+        return "utf-16-le" if odd else "utf-16-be"
     return "utf-8"
 
 

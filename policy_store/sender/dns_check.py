@@ -7,7 +7,6 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from policy_store.dns_records import StsRecord
 from policy_store.life import served_everywhere
 from policy_store.pool import concurrently
 from policy_store.sender.dns import LookupFailed, sts_state
@@ -18,6 +17,7 @@ from policy_store.sender.published import DnsWord, ServedWord, compare, not_dele
 from policy_store.tables.entry import Entry
 from policy_store.tables.history import Revision
 from policy_store.times import shown_due
+from policy_store.txt_records import StsRecord
 
 _AT_ONCE = 50  # domains, each with a few questions to DNS and one connection
 

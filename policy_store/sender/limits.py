@@ -1,7 +1,9 @@
 """How long, how often and how many: what a check may ask of hosts that it knows nothing of."""
 
 import errno
+from dataclasses import dataclass
 
+DNS_SECONDS = 5.0  # for an answer
 HTTPS_SECONDS = 60.0  # for the whole of a fetch: RFC 8461 section 3.3
 SMTP_SECONDS = 30.0  # for a step: RFC 5321 section 4.5.3.2 allows 5 minutes, mail servers that delay spam take 6 to 20
 CONNECT_SECONDS = 10.0
@@ -22,3 +24,12 @@ NO_WAY = frozenset(
         errno.EPERM,
     }
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many seconds an answer of DNS, the fetch of a policy and a step with a mail host may take."""
+
+    dns: float = DNS_SECONDS
+    https: float = HTTPS_SECONDS
+    smtp: float = SMTP_SECONDS

@@ -10,11 +10,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from policy_store.dns_records import RecordSyntaxError, StsRecord, propose_patterns, sts_records
 from policy_store.names import InvalidName, policy_host, quoted
 from policy_store.policy import Policy, PolicySyntaxError
+from policy_store.sender.limits import Limits
+from policy_store.sender.mx_patterns import propose_patterns
 from policy_store.sender.published import DnsWord, TxtState, compare
 from policy_store.tables.history import Revision
+from policy_store.txt_records import RecordSyntaxError, StsRecord, sts_records
 
 if TYPE_CHECKING:
     from policy_store.sender.dns import Resolver
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 HTTPS_PORT = 443
 
 _DNS_PORT = 53
-DNS_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +41,14 @@ class NoPatterns(ValueError):
 
 
 class Lookup:
-    """Asks the DNS server that `resolver` names, else the system's. Raises ValueError for what is not an address.
+    """Asks the DNS server that `resolver` names, else the system's, within `limits`. Raises ValueError for what is not
+    an address.
 
     dnspython is imported by the first question, since most commands ask none.
     """
 
-    def __init__(self, resolver: str = "", timeout: float = DNS_SECONDS, *, allow_private: bool = False) -> None:
-        self._timeout = timeout
+    def __init__(self, resolver: str = "", limits: Limits | None = None, *, allow_private: bool = False) -> None:
+        self.limits = limits or Limits()
         self._allow_private = allow_private
         self._address: str | None = None
         self._port = _DNS_PORT
@@ -58,7 +60,7 @@ class Lookup:
         """The resolver behind all questions."""
         from policy_store.sender.dns import Resolver
 
-        return Resolver(self._address, self._port, self._timeout)
+        return Resolver(self._address, self._port, self.limits.dns)
 
     def mx_hosts(self, domain: str) -> tuple[str, ...] | None:
         """The MX host names of the domain, the most preferred first; None where the lookup failed."""
@@ -98,7 +100,7 @@ class Lookup:
         return _answer(gather(domain, self._network()))
 
     def _network(self) -> "Network":
-        """How to ask the policy hosts and MX hosts, with the limits of `check`; for one event loop."""
+        """How to ask the policy hosts and MX hosts; for one event loop."""
         from policy_store.sender.network import Network
 
         return Network(
@@ -106,6 +108,8 @@ class Lookup:
             self._context,
             socket.gethostname(),
             https_port=HTTPS_PORT,
+            https_seconds=self.limits.https,
+            smtp_seconds=self.limits.smtp,
             allow_private=self._allow_private,
         )
 

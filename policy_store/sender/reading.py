@@ -9,11 +9,13 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
-from policy_store.dns_records import RecordSyntaxError, StsRecord, sts_records
 from policy_store.policy import LARGEST_TEXT, LONGEST_MAX_AGE, MODES, Policy, PolicySyntaxError
+from policy_store.txt_records import RecordSyntaxError, StsRecord, sts_records
 
+_TEXTS = 16  # texts whose readings are kept: a check asks several times for that of each
 _LAX_RECORD = re.compile(r"v=stsv1[ \t]*;", re.IGNORECASE)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,3})?", re.IGNORECASE | re.ASCII)
 _LINE_END = re.compile(r"\r?\n")
@@ -109,6 +111,7 @@ def lax_takes(records: Sequence[str]) -> bool:
     return any(name.strip().lower() == "id" and bool(value.strip()) for name, _, value in fields)
 
 
+@lru_cache(_TEXTS)
 def strict_reading(text: bytes) -> Policy | None:
     """The policy by RFC 8461 section 3.2; None where the text is not one."""
     try:
@@ -117,6 +120,7 @@ def strict_reading(text: bytes) -> Policy | None:
         return None
 
 
+@lru_cache(_TEXTS)
 def postfix_reading(text: bytes, charset: str = "utf-8") -> PostfixReading | None:
     """The policy as postfix-mta-sts-resolver reads the text of an answer with this charset; None where it refuses."""
     if len(text) > LARGEST_TEXT:
@@ -144,6 +148,7 @@ def postfix_reading(text: bytes, charset: str = "utf-8") -> PostfixReading | Non
     return PostfixReading(mode, tuple(patterns))
 
 
+@lru_cache(_TEXTS)
 def lax_reading(text: bytes) -> LaxReading | None:
     """The policy as mailauth reads a text; None where it refuses it."""
     fields: dict[str, str] = {}

@@ -5,12 +5,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from policy_store.dns_records import report_record
 from policy_store.lint.findings import SEVERITIES, Finding, capped
 from policy_store.sender.facts import Facts, MxFacts
 from policy_store.sender.mail_findings import mail_findings
 from policy_store.sender.policy_findings import Published, policy_findings, published_word, text_findings
 from policy_store.sender.verdict import Word, delivery_of, judge
+from policy_store.txt_records import report_record
 
 SCHEMA = 2  # of the JSON: raised when a field changes its meaning or goes, or a value comes that was none before
 

@@ -155,7 +155,7 @@ def delivery_of(mx: MxFacts) -> Delivery:
         told = not mx.skipped and not mx.private and (mx.lookup_error is None or mx.lookup_answered)
         nothing = False if told else None
         return Delivery(mx.host, mx.preference, nothing, nothing)
-    passes = _best(_passes(result) for result in mx.results)
+    passes = _best(passes_tls(result) for result in mx.results)
     reachable = _best(_reachable(result) for result in mx.results)
     final = any(result.permanent for result in mx.results)
     result_type: str | None = None
@@ -170,7 +170,8 @@ def delivery_of(mx: MxFacts) -> Delivery:
     return Delivery(mx.host, mx.preference, passes, reachable, final, code, result_type)
 
 
-def _passes(result: SmtpResult) -> bool | None:
+def passes_tls(result: SmtpResult) -> bool | None:
+    """Whether an address of an MX host has TLS and a certificate that passes; None where nothing can be told."""
     if result.outcome in ("busy", "timeout", "unreachable"):
         return None
     return result.outcome == "tls"

@@ -10,8 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from policy_store.tables.entry import Entry
 from policy_store.tables.history import Revision
-from policy_store.tables.reports import ReportRow, ReportTable
-from policy_store.tlsrpt.evidence import LOOK_BACK, Case, Code, State, Verdict, verdict
+from policy_store.tables.report_row import ReportRow
+from policy_store.tables.reports import ReportTable
+from policy_store.tlsrpt.case import LOOK_BACK, Case
+from policy_store.tlsrpt.evidence import Code, State, Verdict, verdict
 from policy_store.tlsrpt.summary import clashes, failure_groups, sender_days, sessions
 
 _NOT_HERE = "the store has no policy of this domain"
@@ -69,6 +71,9 @@ class ReportedFailure(BaseModel):
     reasons: list[str] = Field(description="the sender's own words")
     remedy: str = Field(description="what to do")
     blocks: bool = Field(description="whether the sender refuses to deliver there under enforce")
+    over: bool = Field(
+        description="whether it is too old to count for a verdict, and sessions of this sender have passed since"
+    )
 
 
 class ReportDetails(ReportState):
@@ -158,8 +163,9 @@ def details_of(
                 reasons=list(line.reasons),
                 remedy=line.cause.remedy,
                 blocks=line.cause.weight == "blocks",
+                over=line.over,
             )
-            for line in failure_groups(rows, entry.revisions)
+            for line in failure_groups(rows, entry.revisions, now.date())
         ],
         clashes=[f"{reporter}: {report_id}" for reporter, report_id in clashes(rows)],
     )

@@ -56,7 +56,7 @@ def test_a_promotion_is_refused_with_its_reasons(browser: Browser, address: str)
     browser.open(f"{address}/domains/contoso.example")
     browser.press("Enforce…")
     browser.wait_for("1 refused")
-    for reason in ("Testing has lasted since", "does not answer", "The TLS reports say"):
+    for reason in ("Testing has lasted since", "No sender gets the policy", "The TLS reports say"):
         assert reason in browser.text
 
 

@@ -51,6 +51,32 @@ def test_promotion_too_soon_says_from_when() -> None:
     assert "2026-01-15 00:00 UTC" in str(planned.reasons[0])
 
 
+@pytest.mark.parametrize(
+    ("smtp", "remedy"),
+    [("timeout", "give it more time with --smtp-seconds"), ("busy", "try again later"), ("unreachable", "port 25")],
+)
+def test_promotion_says_which_mail_hosts_were_not_checked(smtp: str, remedy: str) -> None:
+    revisions = ["2026-01-01T00:00:00Z testing 604800 *.example"]
+    planned = _promote(
+        {"revisions": revisions, "now": "2026-03-01T00:00:00Z", "mx_hosts": ["mx1.example"], "smtp": smtp}
+    )
+    assert isinstance(planned, Change)
+    [reason] = planned.reasons
+    assert reason.code == "not_checked"
+    assert str(reason).startswith("contoso.com: mx1.example was not checked: ")
+    assert remedy in str(reason)
+
+
+@pytest.mark.parametrize("smtp", ["no_starttls", "starttls_refused", "no_ehlo", "refused", "no_smtp", "tls_failed"])
+def test_whatever_every_sender_meets_refuses_a_promotion(smtp: str) -> None:
+    revisions = ["2026-01-01T00:00:00Z testing 604800 *.example"]
+    planned = _promote(
+        {"revisions": revisions, "now": "2026-03-01T00:00:00Z", "mx_hosts": ["mx1.example"], "smtp": smtp}
+    )
+    assert isinstance(planned, Refused)
+    assert [reason.code for reason in planned.reasons] == ["would_defer"]
+
+
 def test_one_that_is_enforced_already_is_as_it_should_be_and_nobody_is_asked() -> None:
     revision = read_revision("2026-01-01T00:00:00Z enforce 604800 mx1.example")
     world = World(None)

@@ -55,6 +55,14 @@ def test_what_a_person_has_to_mend_is_shown_in_80_columns(run: Run, rows: TableC
     ]
 
 
+def test_a_row_under_the_name_of_a_policy_host_is_a_warning(run: Run, rows: TableClient) -> None:
+    rows.create_entity(_cells("mta-sts.contoso.com"))
+    done = run("audit")
+    assert done.exit_code == 0
+    assert "is contoso.com meant?" in " ".join(done.stdout.split())
+    assert done.stdout.splitlines()[-1].endswith("0 vanished, 1 under the name of a policy host")
+
+
 def test_json(run: Run, rows: TableClient) -> None:
     rows.create_entity(_cells("contoso.com"))
     rows.create_entity(_cells("fabrikam.com", mode="enforced"))
@@ -70,11 +78,13 @@ def test_json(run: Run, rows: TableClient) -> None:
         "unreachable_row": 0,
         "vanished_row": 0,
         "not_recorded": 0,
+        "policy_host_domain": 0,
         "next_after": "",
         "problems": [
             {
                 "domain": "fabrikam.com",
                 "code": "invalid_row",
+                "severity": "error",
                 "message": "the row is invalid, nothing is served: mode is 'enforced': "
                 "it must be testing, enforce or none: fix it with 'mta-sts edit'",
             }

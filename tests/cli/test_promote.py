@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from azure.data.tables import TableClient
@@ -11,6 +12,7 @@ from azure.data.tables import TableClient
 from policy_store.cli import session
 from policy_store.policy import Policy
 from policy_store.sender.facts import Facts, Fetched, PolicyHost
+from policy_store.sender.limits import Limits
 from policy_store.sender.lookup import Lookup
 from policy_store.tables.history import Revision
 from policy_store.tables.row import Row
@@ -124,6 +126,32 @@ class TestPromote:
         assert done.exit_code == 1
         assert "mta-sts check" in done.stderr
 
+    def test_a_mail_host_that_was_too_slow_is_named_with_the_option_for_more_time(
+        self,
+        run: Run,
+        store: Store,
+        zone: Zone,
+        resolver: str,
+        later: Later,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        revision = _add(store, zone, "contoso.com")
+        later(days=14, minutes=1)
+        world = World(("mx1.example.com",), revision.id, revision.text, "timeout")
+        limits = []
+
+        def facts(lookup: Lookup, domain: str) -> Facts:
+            limits.append(lookup.limits)
+            return world.facts(domain)
+
+        monkeypatch.setattr(Lookup, "facts", facts)
+        more = ("--dns-seconds=1", "--https-seconds=2", "--smtp-seconds=3")
+        done = run("promote", "contoso.com", "--resolver", resolver, "--dry-run", *more)
+        assert done.exit_code == 0, done.output
+        assert "contoso.com: mx1.example.com was not checked: " in done.stdout
+        assert "--smtp-seconds" in done.stdout
+        assert limits == [Limits(1, 2, 3)]
+
     def test_another_number_of_days(self, run: Run, store: Store, zone: Zone, resolver: str, later: Later) -> None:
         _add(store, zone, "contoso.com")
         later(days=3, minutes=1)
@@ -233,6 +261,27 @@ class TestRetire:
         done = run("retire", "nobody.example")
         assert done.exit_code == 1
         assert "nobody.example was not retired" in done.stderr
+
+    @pytest.mark.parametrize(
+        ("cells", "mx"),
+        [
+            ({"mode": "enfroce", "mx": "mx.contoso.com", "max_age": 604800}, ("mx.contoso.com",)),
+            ({"mode": "enforce", "mx": " ".join(f"mail{n}.{'a' * 60}.{'b' * 60}.com" for n in range(240))}, ()),
+            ({}, ()),
+        ],
+    )
+    def test_a_row_that_was_never_valid_is_withdrawn_too(
+        self,
+        run: Run,
+        store: Store,
+        tables: tuple[TableClient, TableClient],
+        cells: dict[str, Any],
+        mx: tuple[str, ...],
+    ) -> None:
+        tables[0].create_entity({"PartitionKey": "contoso.com", "RowKey": "policy", **cells})
+        done = run("retire", "contoso.com")
+        assert done.exit_code == 0, done.output
+        assert _row(store).policy == Policy(mode="none", mx=mx, max_age=86400)
 
     def test_then_it_may_be_removed_at_the_date_and_not_before(
         self, run: Run, store: Store, zone: Zone, later: Later

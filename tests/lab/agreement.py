@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from policy_store.pool import Turns
 from policy_store.sender.dns import Resolver
 from policy_store.sender.facts import Facts
 from policy_store.sender.gather import gather
@@ -144,7 +145,7 @@ def ask_all() -> Answers:
 async def _gather(domains: Iterable[str], world: World) -> list[Facts]:
     context: ssl.SSLContext = strict_context(str(world.ca_file))
     network = Network(
-        Resolver("127.0.0.1", world.dns_port, 10),
+        Resolver("127.0.0.1", world.dns_port, 3),
         context,
         "check.example",
         world.https_port,
@@ -152,8 +153,15 @@ async def _gather(domains: Iterable[str], world: World) -> list[Facts]:
         https_seconds=20,
         smtp_seconds=3,
         allow_private=True,
+        retry_seconds=(),
     )
-    return await asyncio.gather(*(gather(domain, network) for domain in domains))
+    turns = Turns(4, patience=0.5)  # more, and the senders beside would meet servers that are slow
+
+    async def one(domain: str) -> Facts:
+        async with turns.turn():
+            return await gather(domain, network)
+
+    return await asyncio.gather(*map(one, domains))
 
 
 def _readings(facts: Facts) -> tuple[str, str]:

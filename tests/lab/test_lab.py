@@ -21,7 +21,8 @@ from tests.lab.situation import PolicyHost, Situation, load
 from tests.lab.world import World
 
 _NAME = "mx.good.example"
-_SECONDS = 1
+_SECONDS = 5
+_A_WHILE = 0.3  # seconds, after which a server that says nothing is taken for silent
 _PATH = "/.well-known/mta-sts.txt"
 _SITUATIONS = {situation.name: situation for situation in load()}
 
@@ -39,9 +40,9 @@ def trusting(world: World) -> ssl.SSLContext:
 
 
 class TestMxHosts:
-    def start_tls(self, world: World, kind: str, context: ssl.SSLContext) -> str | None:
+    def start_tls(self, world: World, kind: str, context: ssl.SSLContext, seconds: float = _SECONDS) -> str | None:
         """The TLS version with this kind of host after STARTTLS, the certificate checked for its name."""
-        with smtplib.SMTP(timeout=_SECONDS) as client:
+        with smtplib.SMTP(timeout=seconds) as client:
             client.connect(world.mx_hosts.addresses[kind], world.smtp_port)
             client.ehlo("client.example")
             client.docmd("STARTTLS")
@@ -91,7 +92,7 @@ class TestMxHosts:
     @pytest.mark.parametrize("kind", ["no_connection", "silent", "silent_at_ehlo", "silent_in_handshake"])
     def test_lets_a_client_wait(self, world: World, kind: str) -> None:
         with pytest.raises(OSError, match="timed out"):
-            self.start_tls(world, kind, trusting(world))
+            self.start_tls(world, kind, trusting(world), _A_WHILE)
 
     def test_refuses_connections(self, world: World) -> None:
         with pytest.raises(ConnectionRefusedError):
@@ -110,17 +111,21 @@ class TestMxHosts:
 
 
 class TestPolicyHosts:
-    def get(self, world: World, name: str, context: ssl.SSLContext, sni: str | None = "") -> bytes:
-        """What the policy host of a situation sends in a second."""
+    def get(
+        self, world: World, name: str, context: ssl.SSLContext, sni: str | None = "", seconds: float = _SECONDS
+    ) -> bytes:
+        """What the policy host of a situation sends in `seconds` from the handshake on."""
         situation = _SITUATIONS[name]
         host = f"mta-sts.{situation.domain}"
         address = world.policy_hosts.address(situation.domain), world.https_port
-        received, end = b"", time.monotonic() + _SECONDS
+        received = b""
         with (
             socket.create_connection(address, timeout=_SECONDS) as plain,
             context.wrap_socket(plain, server_hostname=host if sni == "" else sni) as tls,
             suppress(TimeoutError),
         ):
+            tls.settimeout(seconds)
+            end = time.monotonic() + seconds
             tls.sendall(f"GET {_PATH} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
             while (part := tls.recv(65536)) and len(received) < 10**6 and time.monotonic() < end:
                 received += part
@@ -153,12 +158,12 @@ class TestPolicyHosts:
         assert len(self.get(world, "https-endless", trusting(world))) >= 10**6
 
     def test_drips(self, world: World) -> None:
-        _, _, body = self.get(world, "https-dripping", trusting(world)).partition(b"\r\n\r\n")
+        _, _, body = self.get(world, "https-dripping", trusting(world), seconds=1).partition(b"\r\n\r\n")
         assert 0 < len(body) < 20
 
     @pytest.mark.parametrize("name", ["https-silent-and-no-reports", "https-over-2-seconds"])
     def test_is_silent_for_a_while_or_for_good(self, world: World, name: str) -> None:
-        assert self.get(world, name, trusting(world)) == b""
+        assert self.get(world, name, trusting(world), seconds=_A_WHILE) == b""
 
     @pytest.mark.parametrize(
         ("name", "code"),
@@ -195,10 +200,12 @@ class TestPolicyHosts:
 
 
 class TestNameServer:
-    def ask(self, world: World, name: str, kind: str, *, ad: bool = False) -> dns.message.Message:
+    def ask(
+        self, world: World, name: str, kind: str, *, ad: bool = False, seconds: float = _SECONDS
+    ) -> dns.message.Message:
         """The reply to one question over UDP."""
         query = dns.message.make_query(name, kind, flags=dns.flags.RD | (dns.flags.AD if ad else 0))
-        return dns.query.udp(query, "127.0.0.1", port=world.dns_port, timeout=_SECONDS)
+        return dns.query.udp(query, "127.0.0.1", port=world.dns_port, timeout=seconds)
 
     def texts(self, reply: dns.message.Message) -> list[str]:
         return [record.to_text() for rrset in reply.answer for record in rrset]
@@ -229,7 +236,7 @@ class TestNameServer:
 
     def test_is_silent(self, world: World) -> None:
         with pytest.raises(dns.exception.Timeout):
-            self.ask(world, "mx-silence.example", "MX")
+            self.ask(world, "mx-silence.example", "MX", seconds=_A_WHILE)
 
 
 def test_two_labs_can_stand_side_by_side() -> None:

@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 import unicodedata
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -22,12 +24,11 @@ _COMMAND = str(Path(sys.executable).with_name("mta-sts"))
 @pytest.fixture(scope="module")
 def answers() -> dict[str, Any]:
     """What the command says of each domain: one run for each value of `run`."""
-    found: dict[str, Any] = {}
-    with World(_SITUATIONS) as world:
-        for run in ("allow_private", "public_only"):
-            domains = [situation.domain for situation in _SITUATIONS if situation.run == run]
-            found |= {each["domain"]: each for each in check(world, domains, run)}
-    return found
+    runs: tuple[Run, ...] = ("allow_private", "public_only")
+    domains = [[situation.domain for situation in _SITUATIONS if situation.run == run] for run in runs]
+    with World(_SITUATIONS) as world, ThreadPoolExecutor() as threads:
+        found = threads.map(partial(check, world), domains, runs)
+        return {each["domain"]: each for answers in found for each in answers}
 
 
 def check(world: World, domains: list[str], run: Run = "allow_private", *more: str) -> list[dict[str, Any]]:

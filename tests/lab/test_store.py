@@ -1,6 +1,7 @@
 """What the command finds where a store is at hand: DNS and the policy host of a domain beside what its row says."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
@@ -24,7 +25,7 @@ _STORE_CODES = {"row_missing", "row_differs", "id_old", "id_unknown", "store_unr
 _NOWHERE = "DefaultEndpointsProtocol=http;AccountName=a;AccountKey=Yg==;TableEndpoint=http://127.0.0.1:1/a;"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def store(azurite: Azurite) -> Iterator[Store]:
     """Two empty tables."""
     with TableServiceClient.from_connection_string(azurite.connection_string) as service:
@@ -66,7 +67,9 @@ def codes(answers: list[dict[str, Any]]) -> dict[str, set[str]]:
     return {answer["domain"]: {finding["code"] for finding in answer["findings"]} for answer in answers}
 
 
-def test_dns_and_the_policy_host_are_held_against_the_store(azurite: Azurite, store: Store) -> None:
+@pytest.fixture(scope="module")
+def found(azurite: Azurite, store: Store) -> list[dict[str, set[str]]]:
+    """The codes found of some domains with a store, and with one that cannot be reached."""
     (newest,) = put(store, "as-the-row-says.example", served("as-the-row-says.example"))
     older, _ = put(store, "id-old.example", served("id-old.example", 86400), served("id-old.example"))
     put(store, "id-unknown.example", served("id-unknown.example"))
@@ -77,27 +80,31 @@ def test_dns_and_the_policy_host_are_held_against_the_store(azurite: Azurite, st
         situation("id-unknown", "1"),
         situation("row-differs", other.id),
         situation("row-missing", "1"),
+        situation("wrong", "-"),
     ]
-    with World(situations) as world:
-        domains = [each.domain for each in situations]
-        found = codes(check(world, domains, "allow_private", f"--store={azurite.connection_string}"))
-    assert found == {
+    domains = [each.domain for each in situations]
+    with World(situations) as world, ThreadPoolExecutor() as threads:
+
+        def ask(address: str) -> dict[str, set[str]]:
+            return codes(check(world, domains, "allow_private", f"--store={address}"))
+
+        return list(threads.map(ask, [azurite.connection_string, _NOWHERE]))
+
+
+def test_dns_and_the_policy_host_are_held_against_the_store(found: list[dict[str, set[str]]]) -> None:
+    assert found[0] == {
         "as-the-row-says.example": set(),
         "id-old.example": {"id_old"},
         "id-unknown.example": {"id_unknown"},
         "row-differs.example": {"row_differs"},
         "row-missing.example": {"row_missing"},
+        "wrong.example": {"row_missing", "txt_syntax"},
     }
 
 
-def test_a_store_that_cannot_be_reached_is_a_finding_beside_the_others() -> None:
-    situations = [
-        situation("good", "1"),
-        situation("wrong", "-"),
-    ]
-    with World(situations) as world:
-        found = codes(check(world, [each.domain for each in situations], "allow_private", f"--store={_NOWHERE}"))
-    assert found == {"good.example": {"store_unreachable"}, "wrong.example": {"store_unreachable", "txt_syntax"}}
+def test_a_store_that_cannot_be_reached_is_a_finding_beside_the_others(found: list[dict[str, set[str]]]) -> None:
+    assert found[1]["as-the-row-says.example"] == {"store_unreachable"}
+    assert found[1]["wrong.example"] == {"store_unreachable", "txt_syntax"}
 
 
 def test_every_code_of_the_checker_occurs_in_the_lab() -> None:

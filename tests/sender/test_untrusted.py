@@ -60,7 +60,7 @@ def _as_postfix_resolver_reads(text: str) -> PostfixReading | None:
 
 
 class TestTexts:
-    @settings(max_examples=500)
+    @settings(max_examples=250)
     @given(_texts)
     def test_postfix_reading_is_that_of_the_real_resolver(self, text: str) -> None:
         assert postfix_reading(text.encode()) == _as_postfix_resolver_reads(text)
@@ -275,7 +275,7 @@ _facts = st.builds(
 
 
 class TestReport:
-    @settings(max_examples=500)
+    @settings(max_examples=150)
     @given(_facts)
     def test_any_facts_have_a_verdict_and_plain_findings(self, facts: Facts) -> None:
         check = report(facts)
@@ -283,12 +283,14 @@ class TestReport:
         own = "…"  # what the checker writes itself, and nobody else
         assert all(finding.message.replace(own, "").isascii() for finding in check.findings)
 
+    @settings(max_examples=75)
     @given(_facts)
     def test_enforcing_is_never_taken_for_less_than_it_is(self, facts: Facts) -> None:
         """A policy that is enforced as published does the same if it is enforced."""
         check = report(facts)
         assert check.verdict not in ("verified", "deferred") or check.if_enforced == check.verdict
 
+    @settings(max_examples=75)
     @given(_facts)
     def test_the_order_of_the_mx_hosts_changes_nothing(self, facts: Facts) -> None:
         other = report(replace(facts, mx=facts.mx[::-1]))

@@ -22,7 +22,7 @@ from policy_store.sender.facts import Facts
 from policy_store.sender.published import compare, with_served
 from policy_store.tables.entry import Entry
 from policy_store.tables.history import Revision
-from policy_store.tlsrpt.evidence import LOOK_BACK
+from policy_store.tlsrpt.case import LOOK_BACK
 from policy_store.tlsrpt.overview import ReportedDay, details_of, recent_rows
 from policy_store.web.charts import sessions_chart
 from policy_store.web.pages import go, page, site_of

@@ -2,13 +2,15 @@
 
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import dns.resolver
 from checkdmarc.mta_sts import check_mta_sts
 
 
-def _ask(domain: str, resolver: dns.resolver.Resolver) -> dict[str, Any]:
+def _ask(resolver: dns.resolver.Resolver, domain: str) -> dict[str, Any]:
     result = check_mta_sts(domain, resolver=resolver)
     if not result["valid"]:
         return {"error": result["error"]}
@@ -21,4 +23,6 @@ if __name__ == "__main__":
     loopback = dns.resolver.Resolver(configure=False)
     loopback.nameservers = ["127.0.0.1"]
     loopback.port = int(sys.argv[1])
-    print(json.dumps({domain: _ask(domain, loopback) for domain in sys.argv[2:]}))
+    domains = sys.argv[2:]
+    with ThreadPoolExecutor(4) as threads:
+        print(json.dumps(dict(zip(domains, threads.map(partial(_ask, loopback), domains), strict=True))))

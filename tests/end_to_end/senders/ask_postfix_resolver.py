@@ -4,21 +4,20 @@ import asyncio
 import json
 import logging
 import sys
+from contextvars import ContextVar
 from typing import Any
 
 import aiodns
 from postfix_mta_sts_resolver.resolver import STSFetchResult, STSResolver
 
+# What the resolver logs of the domain at hand: its result says that a fetch failed, only its log says why.
+_logged: ContextVar[list[str]] = ContextVar("_logged")
+_AT_ONCE = 4
+
 
 class _Warnings(logging.Handler):
-    """Keeps what the resolver logs: its result says that a fetch failed, only its log says why."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.texts: list[str] = []
-
     def emit(self, record: logging.LogRecord) -> None:
-        self.texts.append(record.getMessage())
+        _logged.get().append(record.getMessage())
 
 
 async def _ask(dns_port: str, domains: list[str]) -> dict[str, dict[str, Any]]:
@@ -26,18 +25,19 @@ async def _ask(dns_port: str, domains: list[str]) -> dict[str, dict[str, Any]]:
     resolver = STSResolver(loop=loop)
     # Its constructor takes no name servers, as its users set them for the whole machine.
     resolver._resolver = aiodns.DNSResolver([f"127.0.0.1:{dns_port}"], loop=loop)
-    warnings = _Warnings()
-    logging.getLogger("RES").addHandler(warnings)
-    answers: dict[str, dict[str, Any]] = {}
-    for domain in domains:
-        warnings.texts.clear()
-        result, found = await resolver.resolve(domain)
-        if result is STSFetchResult.VALID:
-            id_, policy = found
-            answers[domain] = {"id": id_, **{field: policy[field] for field in ("mode", "mx", "max_age")}}
-        else:
-            answers[domain] = {"error": "; ".join([result.name, *warnings.texts])}
-    return answers
+    logging.getLogger("RES").addHandler(_Warnings(logging.WARNING))
+    turns = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(domain: str) -> dict[str, Any]:
+        _logged.set([])
+        async with turns:
+            result, found = await resolver.resolve(domain)
+        if result is not STSFetchResult.VALID:
+            return {"error": "; ".join([result.name, *_logged.get()])}
+        id_, policy = found
+        return {"id": id_, **{field: policy[field] for field in ("mode", "mx", "max_age")}}
+
+    return dict(zip(domains, await asyncio.gather(*map(one, domains)), strict=True))
 
 
 if __name__ == "__main__":
