@@ -59,7 +59,7 @@ class Worker:
     """A worker that has loaded the app in `app_folder`; call `start` in the event loop that will invoke.
 
     The runtime and Python keep what they load for the whole process, so a process has one worker at a time: starting
-    another one imports the app's function_app.py anew, but not the modules that it imports.
+    another one imports the app's function_app.py again, but not the modules that it imports.
     """
 
     def __init__(self, app_folder: Path) -> None:

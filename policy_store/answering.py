@@ -19,7 +19,7 @@ from policy_store.serving import RETRY_AFTER, Health, Outcome, Serving
 ANSWER = "answer domain=%s outcome=%s status=%d version=%s ms=%d host=%s agent=%s"
 
 _log = logging.getLogger(__name__)
-# No line names its process or thread, and to look them up for each takes about as long as a hit.
+# The log format uses neither process nor thread, and looking them up costs as much as a hit.
 logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 

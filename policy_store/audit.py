@@ -46,10 +46,10 @@ class AuditReport(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    domains: Annotated[int, Field(description="domains of either table that were seen to")] = 0
+    domains: Annotated[int, Field(description="domains of both tables that were looked at")] = 0
     recorded: Annotated[int, Field(description="texts changed by hand that became a revision")] = 0
     invalid_row: Annotated[
-        int, Field(description="rows that hold no policy: the last good revision stays in force")
+        int, Field(description="rows that are not a valid policy: the last good revision stays in force")
     ] = 0
     unreachable_row: Annotated[int, Field(description="rows under keys that no request asks for")] = 0
     vanished_row: Annotated[int, Field(description="domains without a row that were not retired")] = 0

@@ -73,7 +73,7 @@ def wanted(entry: Entry, full_name: str, fresh_seconds: float) -> Wanted | Left:
 
     What is in force is the row where it is valid, else the newest readable revision. Workers may serve another text
     until `fresh_seconds` after the revision, and after the row was written: somebody may have put another text into the
-    row and taken it back. A domain whose row is gone keeps its record, since senders may hold the policy.
+    row and taken it back. A domain whose row is gone keeps its record, since senders may keep the policy.
     """
     domain, row = entry.domain, entry.row
     if len(full_name) > _LONGEST_NAME:

@@ -56,10 +56,10 @@ class DnsRecord:
         """The command of the Azure CLI that publishes the record in Azure DNS in place of what is there, for a POSIX
         shell.
 
-        `resource_group` is put in as it is, and may so be a variable of the shell. What proves a host name to App
-        Service is added beside that of other apps. Everything else is replaced whole by one request, whatever was there
-        before: whether it succeeds or fails, and however often it is repeated, at no time are there two records or none
-        (RFC 8461 section 3.1: senders see no policy then). The Azure CLI's own commands for TXT records take two.
+        `resource_group` is not quoted, so it may be a variable of the shell. An `asuid` record is added beside those of
+        other apps. Any other record set is replaced by one request. So there are never two records and never none, even
+        if the request fails or is repeated (RFC 8461 section 3.1: senders would see no policy). The Azure CLI's own
+        commands for TXT records need two requests.
         """
         name = self.name.removesuffix(self.zone).removesuffix(".") or "@"
         where = f"-g {resource_group} -z {self.zone} -n {name}"

@@ -48,7 +48,8 @@ def host_name(text: str) -> str:
             raise InvalidName(f"{quoted(text)} has a label of {len(label)} bytes: {_LONGEST_LABEL} are allowed")
         if not _LABEL.fullmatch(label):
             raise InvalidName(
-                f"{quoted(text)} is not a host name: labels hold letters, digits and inner hyphens, divided by dots"
+                f"{quoted(text)} is not a host name: labels have letters, digits and inner hyphens, "
+                "with dots between them"
             )
     if labels[-1].isdigit():
         raise InvalidName(f"{quoted(text)} is an address: a host name is needed")
@@ -148,7 +149,7 @@ def refuse_invisible(text: str) -> None:
     """Raise InvalidName where a character inside a name cannot be seen."""
     if found := invisible_in(text):
         raise InvalidName(
-            f"{quoted(text)} holds the invisible character {found}: delete it, or put a space there if two names meet"
+            f"{quoted(text)} has the invisible character {found}: delete it, or put a space there if two names meet"
         )
 
 

@@ -93,7 +93,7 @@ class TestAudit:
         assert (report, told) == (AuditReport(domains=1, recorded=1), [])
 
     def test_what_is_recorded_is_left_alone(self, run: Run, history: History, policies_client: TableClient) -> None:
-        """Neither a second audit nor a row typed anew with the same meaning adds a revision."""
+        """Neither a second audit nor a row typed again with the same meaning adds a revision."""
         policies_client.create_entity(_cells())
         run()
         revisions = history.revisions("contoso.com")

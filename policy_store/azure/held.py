@@ -125,7 +125,7 @@ class HeldRecords:
         """Have `name` hold what `decide` says, with the texts that are known as the domain's own; None where it says
         that nothing is to be written, or where that is there.
 
-        It is asked anew where somebody else writes the record meanwhile. Raises ZoneError, and what `decide` raises.
+        It is asked again where somebody else writes the record meanwhile. Raises ZoneError, and what `decide` raises.
         """
         for _ in range(_TRIES):
             decided = decide()

@@ -1,6 +1,6 @@
 """The same by hand: what records of domains come to in a zone of Azure DNS, and writing them as the operator.
 
-First what would be written is decided, without a write; then each record is decided anew and written.
+First what would be written is decided, without a write; then each record is decided again and written.
 """
 
 from collections.abc import Callable, Sequence

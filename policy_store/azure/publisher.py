@@ -1,6 +1,6 @@
 """Publishes the ids of all domains in the provider's zone: what differs from what the zone is known to hold.
 
-Each record is decided anew from both tables right before it is written. What the zone held is remembered and looked at
+Each record is decided again from both tables right before it is written. What the zone held is remembered and looked at
 again once an hour, so that nothing is asked of Azure DNS as long as nothing has to be published. A run takes the
 seconds that it is given; where it stops, the next one goes on.
 """
@@ -214,7 +214,7 @@ class Publisher:
             if len(self._told) >= MOST_RECORD_SETS:
                 self._told.clear()
             self._told.add(message)
-            _log.warning("left as it is in DNS: %s", message)
+            _log.warning("left unchanged in DNS: %s", message)
 
 
 class Unusable:
@@ -249,9 +249,9 @@ def open_publisher(settings: Settings) -> Publisher | Unusable:
 def _log_published(done: Published, zone: str) -> None:
     if done.repaired:
         held = ", ".join(quoted(text) for text in done.before)
-        _log.warning("%s.%s held %s, which somebody else wrote: it holds '%s' again", done.name, zone, held, done.text)
+        _log.warning("%s.%s had %s, which somebody else wrote: it has '%s' again", done.name, zone, held, done.text)
     else:
-        _log.info("%s.%s holds '%s'", done.name, zone, done.text)
+        _log.info("%s.%s has '%s'", done.name, zone, done.text)
 
 
 class _OutOfTime(Exception):

@@ -56,7 +56,7 @@ class RecordMissing(ZoneError):
 
 
 class RecordChanged(Exception):
-    """The record set is not what was read before: read it again, and decide anew."""
+    """The record set is not what was read before: read it again, and decide again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,7 +157,7 @@ class Changing:
                 say(sentence)
 
     def _next(self) -> str:
-        """What comes after this command; empty where the outcomes themselves say it."""
+        """What comes after this command; empty if the outcomes themselves say it."""
         return ""
 
     def _tally(self) -> None:

@@ -26,7 +26,7 @@ from policy_store.cli.options import (
 )
 from policy_store.cli.screen import Shape, complain, print_json, print_rows, progress, shape_of
 from policy_store.cli.session import NoStore, lookup, open_store
-from policy_store.exchange.sources import together
+from policy_store.exchange.sources import STANDARD_INPUT, together
 from policy_store.lint.findings import Finding
 from policy_store.policy import LARGEST_TEXT
 from policy_store.pool import concurrently
@@ -56,7 +56,7 @@ def check(
         str, typer.Option(metavar="FILE", help="Domains, one a line; - for standard input.", show_default=False)
     ] = "",
     watch: Annotated[
-        float, typer.Option(metavar="MINUTES", min=0, help="Check again so often and print changes only.")
+        float, typer.Option(metavar="MINUTES", min=0, help="Check again every MINUTES, and print only changes.")
     ] = 0,
     junit: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write a JUnit report for a pipeline.", show_default=False)
@@ -81,7 +81,7 @@ def check(
     resolver: ResolverOption = "",
     store: StoreOption = "",
 ) -> None:
-    """Walk the way of a sending server: what becomes of a message to a domain, and why.
+    """Look at domains as a sending server does: what happens to a message, and why.
 
     Example: mta-sts check contoso.com
     """
@@ -151,6 +151,8 @@ def _named(domains: Sequence[str], file: str, *, every: bool) -> list[str]:
     """The domains that were named, each once. Raises CommandError."""
     texts = list(domains)
     if file:
+        if file != STANDARD_INPUT and not Path(file).exists():
+            raise CommandError(f"{file} does not exist: name a file with a domain on each line.")
         found = together([file])
         if wrong := [problem for proposal in found for problem in proposal.sentences]:
             raise CommandError("\n".join(wrong))
@@ -164,7 +166,7 @@ def _context(ca_file: Path | None) -> ssl.SSLContext:
     try:
         return strict_context(str(ca_file) if ca_file else None)
     except OSError as error:
-        raise CommandError(f"--ca-file {ca_file} holds no certificates in PEM: {error.strerror}.") from error
+        raise CommandError(f"--ca-file {ca_file} contains no certificates in PEM: {error.strerror}.") from error
 
 
 def _check_all(names: Sequence[str], network: Network, store: Store | None) -> Iterator[Check]:

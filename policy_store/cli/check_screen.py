@@ -20,7 +20,7 @@ _MEANING: dict[Word, str] = {
     "verified": "a message goes to a verified host over TLS, or not at all",
     "unprotected": "a message is delivered, but nothing stops an attacker on the way",
     "deferred": "no MX host passes: a message waits, and bounces after some days",
-    "unknown": "what becomes of a message cannot be told from here",
+    "unknown": "what happens to a message cannot be found out from here",
 }
 _EXCHANGE = {"5.4.8": "5.4.8 (4.4.8 while it retries)", "5.7.5": "5.7.5 (4.7.5 while it retries)"}
 
@@ -56,7 +56,9 @@ def print_check(item: Check) -> None:
     for line in (_MEANING[item.verdict], f"policy: {_policy(item)}", f"mail hosts: {_mail_hosts(item)}"):
         console.print(Padding(Text(line), (0, 0, 0, 2)))
     if item.reports_to:
-        here = "an app such as this takes them" if item.reports_posted_here else "none is posted to an app such as this"
+        here = (
+            "an app like this one receives them" if item.reports_posted_here else "no app like this one receives them"
+        )
         console.print(Padding(Text(f"reports go to {', '.join(item.reports_to)}: {here}"), (0, 0, 0, 2)))
     if item.mx:
         rows = [
@@ -70,7 +72,7 @@ def print_check(item: Check) -> None:
 
 def _policy(item: Check) -> str:
     report = f" (a report would say {item.result_type})" if item.result_type else ""
-    return ("cannot be told from here" if item.published == "unknown" else item.published) + report
+    return ("cannot be found out from here" if item.published == "unknown" else item.published) + report
 
 
 def _mail_hosts(item: Check) -> str:
@@ -110,7 +112,7 @@ def _totals(found: Sequence[Check]) -> str:
     blind = sum(item.saw_nothing for item in found)
     bad = sum(item.is_bad for item in found)
     parts += [f"{bad} with problems"] if bad else []
-    parts += [f"nothing was looked up of {blind}"] if blind else []
+    parts += [f"nothing could be looked up for {blind}"] if blind else []
     return f"{len(found)} domains: {', '.join(parts)}"
 
 

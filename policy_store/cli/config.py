@@ -124,7 +124,7 @@ class StoresFile(BaseModel):
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> "StoresFile":
-        """The file that POLICY_CONFIG names, or that in the platform's place; empty where that one is not there.
+        """The file that POLICY_CONFIG names, or that in the platform's place; empty if that one is not there.
 
         Raises CommandError where it cannot be read, with the line or the key.
         """
@@ -171,6 +171,6 @@ def _reason(problem: Any) -> str:
     if problem["type"] == "extra_forbidden":
         known = StoresFile if len(problem["loc"]) == 1 else NamedStore
         names = (field.alias or name for name, field in known.model_fields.items() if name != "path")
-        return f"{place} is not known: there are {', '.join(names)}"
+        return f"{place} is not a known key: there are {', '.join(names)}"
     message = str(problem["msg"]).removeprefix("Value error, ")
     return f"{place}: {message}" if place else message

@@ -178,7 +178,7 @@ def _wait_until(end: datetime) -> None:
     """Wait, and say for how long."""
     seconds = (end - session.now()).total_seconds()
     if seconds > 0:
-        complain(f"Waiting until {shown_due(end)}, {seconds:.0f} s: until then some worker may serve an older text.")
+        complain(f"Waiting until {shown_due(end)}, {seconds:.0f} s: until then some worker may serve an older policy.")
         time.sleep(seconds)
 
 
@@ -222,7 +222,7 @@ def _print_lines(records: Iterable[DnsRecord], wanted: Wanted, resource_group: s
             print(f"{mark} publish from {since} on, not before:")
         print(f"{mark} in the zone {record.zone}: {line}" if wanted.delegate not in ("", record.zone) else line)
     if latest:
-        complain(f"Publish this from {latest} on: until then some worker may serve an older text (--wait waits).")
+        complain(f"Publish this from {latest} on: until then some worker may serve an older policy (--wait waits).")
 
 
 def _from(record: DnsRecord) -> str:

@@ -66,7 +66,7 @@ NoteOption = Annotated[
     str | None,
     typer.Option(metavar="TEXT", help="A note for people: it stays in the row and is recorded with the revision."),
 ]
-MxFromDnsOption = Annotated[bool, typer.Option("--mx-from-dns", help="Propose the patterns from the MX records.")]
+MxFromDnsOption = Annotated[bool, typer.Option("--mx-from-dns", help="Take the patterns from the MX records.")]
 
 
 @app.command("add")
@@ -152,7 +152,7 @@ def edit(
         typer.Option(metavar="PATTERN", help="A pattern to add; says from when MX records may use it."),
     ] = None,
     drop_mx: Annotated[
-        list[str] | None, typer.Option(metavar="PATTERN", help="A pattern to delete, once nobody needs it.")
+        list[str] | None, typer.Option(metavar="PATTERN", help="A pattern to remove, once no sender needs it.")
     ] = None,
     customer: CustomerOption = None,
     note: NoteOption = None,
@@ -213,7 +213,7 @@ def rollback(
     resolver: ResolverOption = "",
     store: StoreOption = "",
 ) -> None:
-    """Put an older text in force again, as a new revision with a new id.
+    """Put an older policy in force again, as a new revision with a new id.
 
     Example: mta-sts rollback contoso.com 20261124193000Z
 

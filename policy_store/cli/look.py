@@ -112,7 +112,7 @@ def list_(
 def show(
     domain: DomainArgument, format_: FormatOption = None, json: JsonOption = False, store: StoreOption = ""
 ) -> None:
-    """Show all about the policy of one domain.
+    """Show everything about the policy of one domain.
 
     Example: mta-sts show contoso.com
     """
@@ -174,8 +174,8 @@ def history(
 @app.command("diff")
 def diff(
     domain: DomainArgument,
-    older: Annotated[str, typer.Argument(metavar="OLDER", show_default=False, help="The id of the older text.")] = "",
-    newer: Annotated[str, typer.Argument(metavar="NEWER", show_default=False, help="The id of the newer text.")] = "",
+    older: Annotated[str, typer.Argument(metavar="OLDER", show_default=False, help="The id of the older policy.")] = "",
+    newer: Annotated[str, typer.Argument(metavar="NEWER", show_default=False, help="The id of the newer policy.")] = "",
     format_: FormatOption = None,
     json: JsonOption = False,
     store: StoreOption = "",
@@ -188,7 +188,7 @@ def diff(
     known = entry.known
     if not known:
         raise CommandError(
-            f"{entry.domain} has no text to compare: its row is invalid and never was valid, "
+            f"{entry.domain} has no policy to compare: its row is invalid and never was valid, "
             f"'mta-sts show {entry.domain}' says why.",
             PROBLEM,
         )

@@ -43,7 +43,7 @@ _WORDS = {
     "deleted": "deleted",
     "right": "right already",
     "wait": "not due yet",
-    "left": "left as they are",
+    "left": "left unchanged",
     "failed": "failed",
 }
 
@@ -54,14 +54,15 @@ class PublishItem(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     domain: str = Field(description="the policy domain; empty for the one record for reports in the delegation zone")
-    zone: str = Field(description="the zone in Azure DNS; empty where none was found")
+    zone: str = Field(description="the zone in Azure DNS; empty if none was found")
     name: str = Field(description="the full name of the record, without a final dot")
     state: PublishState = Field(
-        description="`published` or `deleted`; `publish` or `delete` in a dry run; `right`, since it was so already; "
-        "`wait`, since some worker may still serve an older text, or some sender still apply one; `left`; `failed`"
+        description="`published` or `deleted`; `publish` or `delete` in a dry run; `right`, because nothing had to "
+        "change; `wait`, because some worker may still serve an older policy, or some sender may still apply one; "
+        "`left`; `failed`"
     )
     before: list[str] = Field(description="the TXT records that were there")
-    value: str | None = Field(description="the TXT record that is to be there; null where there is none")
+    value: str | None = Field(description="the TXT record that should be there; null if none should")
     not_before: datetime | None = Field(description="from when it may be published, or deleted")
     detail: str = Field(description="why it was left, or failed; else empty")
 
@@ -268,5 +269,5 @@ def _pause(seconds: float) -> None:
 def _wait_until(end: datetime) -> None:
     seconds = (end - session.now()).total_seconds()
     if seconds > 0:
-        complain(f"Waiting until {shown_due(end)}, {seconds:.0f} s: until then some worker may serve an older text.")
+        complain(f"Waiting until {shown_due(end)}, {seconds:.0f} s: until then some worker may serve an older policy.")
         time.sleep(seconds)

@@ -27,11 +27,11 @@ from policy_store.tlsrpt.overview import ReportDetails, ReportState, details_of,
 from policy_store.tlsrpt.summary import by_domain
 
 _SHORTEST_KEPT = 60  # days: a verdict looks back 30, and a late import adds to them
-_DAY_COLUMNS = ("day", "sender", "sessions", "failed", "held to", "revision", "came by")
+_DAY_COLUMNS = ("day", "sender", "sessions", "failed", "policy", "revision", "came by")
 _AGE = re.compile(r"([0-9]{1,4})\s*(d|w|)")
 
 group = typer.Typer(
-    help="The TLS reports that senders write: look at them, and bring in mailed ones.", no_args_is_help=True
+    help="The TLS reports that senders write: look at them, and bring in those that came by mail.", no_args_is_help=True
 )
 app.add_typer(group, name="reports")
 
@@ -113,7 +113,7 @@ def import_(
     json: JsonOption = False,
     store: StoreOption = "",
 ) -> None:
-    """Bring in mailed reports: .eml, mbox, zip, .json, .json.gz and folders, known by what is in them.
+    """Import reports that came by mail: .eml, mbox, zip, .json, .json.gz and folders, whatever their names.
 
     Example: mta-sts reports import ~/Downloads/tls-reports
     """

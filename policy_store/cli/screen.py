@@ -39,7 +39,7 @@ type Shape = Literal["table", "tsv", "csv", "json"]
 
 @dataclass
 class Manner:
-    """How this run of the command talks, and to which store: set anew by each run."""
+    """How this run of the command talks, and to which store: set again by each run."""
 
     quiet: bool = False
     verbose: bool = False

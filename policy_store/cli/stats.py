@@ -54,7 +54,7 @@ def stats(
         except UnreadableText as error:
             raise CommandError(f"{file} cannot be read: {error}.") from error
         except NoLog as error:
-            raise CommandError(f"{file} is not CSV: {error}. Export it anew, or cut it before that line.") from error
+            raise CommandError(f"{file} is not CSV: {error}. Export it again, or cut it before that line.") from error
     shape = shape_of(format_, json=json)
     found = tally.stats()
     if shape == "json":

@@ -21,7 +21,7 @@ class StoreItem(BaseModel):
     app_host: str = Field(description="its default host name, may be empty")
     resource_group: str = Field(description="its resource group, may be empty")
     dns_zone: str = Field(description="the zone that ids are published in, may be empty")
-    default: bool = Field(description="whether it is the one where nothing else names a store")
+    default: bool = Field(description="whether it is used if nothing else names a store")
 
 
 @app.command("stores")

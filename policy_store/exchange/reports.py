@@ -18,12 +18,12 @@ class ImportedReport(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    file: str = Field(description="the file, and the place in it where it holds several")
+    file: str = Field(description="the file, and the place in it if it has several reports")
     domains: list[str] = Field(description="the domains of this store that the report is about")
-    reporter: str = Field(description="who wrote it; empty where it could not be read")
+    reporter: str = Field(description="who wrote it; empty if it could not be read")
     new: int = Field(description="policy entries that were added")
     known: int = Field(description="policy entries that were there already")
-    problem: str = Field(description="why nothing was taken from it; empty where something was")
+    problem: str = Field(description="why nothing was taken from it; empty if something was")
 
 
 def import_reports(

@@ -60,7 +60,7 @@ def decoded(content: bytes) -> str:
         byte = content[error.start]
         raise UnreadableText(f"the byte 0x{byte:02x} is neither UTF-8 nor UTF-16. {_SAVE}", line) from error
     if "\0" in text:
-        raise UnreadableText("a NUL stands in it, so it is no text file", lines_in(text.partition("\0")[0]) + 1)
+        raise UnreadableText("it has a NUL byte in it, so it is not a text file", lines_in(text.partition("\0")[0]) + 1)
     return text
 
 

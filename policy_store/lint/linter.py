@@ -27,10 +27,10 @@ def lint_policy(policy: Policy, *, domain: str | None = None) -> list[Finding]:
 
 
 def lint_text(text: str | bytes, *, domain: str | None = None, file: str | None = None) -> list[Finding]:
-    """What there is to say of a policy's text, with the lines.
+    """The findings about the text of a policy, with their lines.
 
-    All that Policy.parse refuses is an error here, under the same code. Where the misspelt name of a field is the
-    reason, `near_key` stands for it and for the field that seems to be missing.
+    Everything that Policy.parse refuses is an error here, under the same code. A misspelt field name is reported once,
+    as `near_key`, not also as a missing field.
     """
     try:
         Policy.parse(text)

@@ -84,7 +84,9 @@ class Lookup:
             raise NoPatterns(f"the MX records name no host: {error}") from error
         if not patterns:
             why = "says that it takes no mail" if records.null else "has no MX record"
-            raise NoPatterns(f"it {why}: set its MX records first, or give the patterns")
+            raise NoPatterns(
+                f"it {why}: set its MX records first, or give the patterns (--mx, or the column mx of a file)"
+            )
         return patterns
 
     def status(self, domain: str, revisions: Sequence[Revision]) -> DnsWord:
@@ -118,14 +120,14 @@ class Lookup:
         """
         state = self._txt(domain)
         if state.error is not None:
-            return KeptId(None, f"a new id, since its TXT record cannot be looked up: {state.error}")
+            return KeptId(None, f"a new id, because its TXT record cannot be looked up: {state.error}")
         records = sts_records(state.records)
         if len(records) != 1:
-            return KeptId(None, f"a new id, since DNS shows {'two records' if records else 'none'}")
+            return KeptId(None, f"a new id, because DNS shows {'two records' if records else 'none'}")
         try:
             id_ = StsRecord.parse(records[0]).id
         except RecordSyntaxError as error:
-            return KeptId(None, f"a new id, since the TXT record is wrong: {error}")
+            return KeptId(None, f"a new id, because the TXT record is wrong: {error}")
         served = self._served(domain)
         if isinstance(served, str):
             return KeptId(id_, f"keeps the id {id_} of DNS, unchecked: {served}")
@@ -134,7 +136,7 @@ class Lookup:
         except PolicySyntaxError:
             same = False
         if not same:
-            return KeptId(None, f"a new id, since {policy_host(domain)} serves another text under the id {id_}")
+            return KeptId(None, f"a new id, because {policy_host(domain)} serves another policy under the id {id_}")
         return KeptId(id_, f"keeps the id {id_}")
 
     def _served(self, domain: str) -> bytes | str:

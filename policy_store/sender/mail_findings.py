@@ -90,7 +90,7 @@ def _host(facts: Facts, mx: MxFacts) -> Iterator[Finding]:
     for result in mx.results:
         yield from _result(facts, host, result)
     if mx.tlsa:
-        yield finding("tlsa", domain, f"{host} has TLSA records: senders with DANE go by them first")
+        yield finding("tlsa", domain, f"{host} has TLSA records: senders with DANE apply those first")
 
 
 def _result(facts: Facts, host: str, result: SmtpResult) -> Iterator[Finding]:

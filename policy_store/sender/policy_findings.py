@@ -42,7 +42,7 @@ def text_findings(facts: Facts) -> Iterator[Finding]:
 def published_word(facts: Facts) -> Published:
     """What is published, as senders find it that keep to the RFC: `enforced`, `testing` or `none` by the mode, `not
     published` without a TXT record, `broken` where they find no policy or not always the same one, and `unknown` where
-    that cannot be told from here.
+    that cannot be found out from here.
     """
     if cannot_tell(facts):
         return "unknown"

@@ -59,7 +59,7 @@ class PostfixReading:
 
     @property
     def breaking(self) -> str:
-        """A pattern that breaks the entry, whatever the others are; empty where there is none."""
+        """A pattern that breaks the entry, whatever the others are; empty if there is none."""
         broken = (mx for mx in self.mx if _BREAKS_THE_ENTRY.search(mx) or any(map(_is_ipv4, _entries(mx))))
         return next(broken, "")
 

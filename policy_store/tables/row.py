@@ -120,7 +120,7 @@ def _text(cell: tuple[str, Any] | None) -> str:
 
 
 def too_long(policy: Policy) -> str:
-    """Why the policy cannot be kept; empty where its text fits the cell of a revision."""
+    """Why the policy cannot be kept; empty if its text fits the cell of a revision."""
     length = len(policy.text)
     return f"the text has {length} characters, and {LONGEST_TEXT} can be kept" if length > LONGEST_TEXT else ""
 

@@ -30,7 +30,7 @@ class Demands(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    days: int = Field(default=5, description="days with a report under this text")
+    days: int = Field(default=5, description="days with a report under this policy")
     window: int = Field(default=14, description="the last days that count")
     reporters: int = Field(default=1, description="different senders")
     sessions: int = Field(default=10, description="sessions that passed")
@@ -95,13 +95,13 @@ class Facts:
 
     @cached_property
     def good(self) -> list[ReportRow]:
-        """The rows under this text on the days that count."""
+        """The rows under this policy on the days that count."""
         last = self._span[1]
         return [row for row in self.under_this_text if last - timedelta(days=self.counted) < row.day <= last]
 
     @property
     def days(self) -> int:
-        """How many days that count have a report under this text."""
+        """How many days that count have a report under this policy."""
         return len({row.day for row in self.good})
 
     @property

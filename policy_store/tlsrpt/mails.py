@@ -216,7 +216,7 @@ def _may_be_report(octets: bytes) -> bool:
 
 
 def _out_of_base64(octets: bytes) -> bytes:
-    """What `octets` are when base64 is taken off; empty where they are none."""
+    """What `octets` are when base64 is taken off; empty if they are none."""
     compact = octets.translate(None, _WHITE_SPACE)
     if len(compact) % 4 or not _BASE64.fullmatch(compact):
         return b""

@@ -27,9 +27,9 @@ class ReportState(BaseModel):
     domain: str = Field(description="the policy domain")
     sessions: int = Field(description="sessions reported, each counted once")
     failed: int = Field(description="those of them that failed")
-    reporters: list[str] = Field(description="who reported: registrable domains, as far as they can be told")
+    reporters: list[str] = Field(description="who reported: registrable domains, as far as they are known")
     last: date | None = Field(description="the last day that a report is about; null without one")
-    verdict: State | None = Field(description="`ready`, `wait` or `fix`; null where the reports have nothing to say")
+    verdict: State | None = Field(description="`ready`, `wait` or `fix`; null if the reports have nothing to say")
     code: Code | None = Field(description="the kind of verdict, the same in every version")
     sentence: str = Field(description="why, and what to do")
 
@@ -44,8 +44,12 @@ class ReportedDay(BaseModel):
     organization: str = Field(description="the name that the sender gives itself")
     sessions: int = Field(description="sessions reported, each counted once")
     failed: int = Field(description="those of them that failed")
-    types: list[str] = Field(description="the policies that they were held to: `sts`, `tlsa`, `no-policy-found`")
-    revision: str | None = Field(description="the id of the revision that the sender applied; null where it is none")
+    types: list[str] = Field(
+        description="the kinds of policy that the sender applied: `sts`, `tlsa`, `no-policy-found`"
+    )
+    revision: str | None = Field(
+        description="the id of the revision that the sender applied; null if it was none of ours"
+    )
     imported: bool = Field(description="whether a person imported it; else anybody may have posted it")
 
 
@@ -55,12 +59,14 @@ class ReportedFailure(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     cause: str = Field(description="the cause, the same in every version; docs/reports.md has all")
-    mx_host: str = Field(description="the MX host; empty where the sender names none")
+    mx_host: str = Field(description="the MX host; empty if the sender names none")
     reporter: str = Field(description="who reported")
     sessions: int = Field(description="sessions that failed so")
     days: int = Field(description="on how many days")
     last: date = Field(description="on which day last, `YYYY-MM-DD`")
-    revision: str | None = Field(description="the id of the revision that the sender applied; null where it is none")
+    revision: str | None = Field(
+        description="the id of the revision that the sender applied; null if it was none of ours"
+    )
     what: str = Field(description="what is wrong")
     reasons: list[str] = Field(description="the sender's own words")
     remedy: str = Field(description="what to do")

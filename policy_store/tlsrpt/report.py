@@ -85,7 +85,7 @@ class DateRange(_Part):
         return (self.start + (self.until - self.start) / 2).date()
 
     def problem(self, now: datetime, oldest: timedelta | None = None) -> str:
-        """Why a report about this time is not taken; empty where it is."""
+        """Why a report about this time is not taken; empty if it is."""
         if oldest is not None and self.start < now - oldest:
             return f"it begins more than {oldest.days} days ago"
         if self.until > now + timedelta(days=1):
@@ -107,8 +107,8 @@ class Detail(_Part):
 
 
 class PolicyPart(_Part):
-    """The policy that the sessions were held to: its type, its domain, its text as the sender saw it, and the MX hosts
-    that it names besides.
+    """The policy that the sender applied to the sessions: its type, its domain, its text as the sender saw it, and the
+    MX hosts that it names besides.
     """
 
     type: Kind = _spelled("policy-type", default="")

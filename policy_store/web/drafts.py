@@ -100,7 +100,7 @@ class Draft:
         return any(isinstance(one, Refused) and one.forcible for one in self.planned)
 
     def placed(self) -> dict[int, str]:
-        """Where what was planned comes from, by its place in `planned`; empty where it has no place."""
+        """Where what was planned comes from, by its place in `planned`; empty if it has no place."""
         place_of = self.wish.place_of
         return {} if place_of is None else {at: place_of(item) for at, item in enumerate(self.wish.items)}
 

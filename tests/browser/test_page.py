@@ -39,7 +39,7 @@ def test_a_domain_is_added(browser: Browser, address: str, office: Office) -> No
     browser.open(f"{address}/domains")
     browser.press("Add a domain")
     browser.fill("domain", "graphicdesign.example")
-    browser.press("Propose them from the MX records")
+    browser.press("Take them from the MX records")
     browser.until(lambda: browser.value("mx") == "contoso-example.mail.protection.outlook.com")
     browser.press("Show what it does")
     browser.wait_for("This changes 1 domain")
@@ -117,7 +117,7 @@ def test_a_mailed_report_is_brought_in(browser: Browser, address: str, tmp_path:
     (tmp_path / "broken.eml").write_bytes(b"Subject: nothing\n\nno report\n")
     browser.open(f"{address}/reports")
     browser.find("input[type=file]").send_keys(str(tmp_path / "broken.eml"))
-    browser.press("Bring in")
+    browser.press("Import reports")
     browser.wait_for("1 not taken")
 
 

@@ -48,7 +48,7 @@ def test_what_a_person_has_to_mend_is_shown_in_80_columns(run: Run, rows: TableC
         "              be testing, enforce or none: fix it with 'mta-sts edit'           ",
         "fabrikam.com  no request finds the row: RowKey is 'Policy': it must be 'policy',",
         "              or no request finds the row: add it under the right keys          ",
-        "gone.example  the row is gone, but senders may hold the policy: bring it back   ",
+        "gone.example  the row is gone, but senders may keep the policy: bring it back   ",
         "              with 'mta-sts rollback', then retire it                           ",
         "",
         "3 domains: 0 recorded, 1 invalid, 1 that no request finds, 1 vanished",

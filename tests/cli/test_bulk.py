@@ -539,6 +539,6 @@ class TestAcceptedDomains:
         assert "nothing reads 'DomainType', 'MatchSubDomains'" in unread
         assert [_place(line) for line in problems] == ["line 4", "line 5"]
         assert "--mx-from-dns" in done.stderr
-        assert "left out, since Microsoft holds their DNS" in done.stdout
+        assert "left out, because Microsoft runs their DNS" in done.stdout
         assert f"contoso.onmicrosoft.com ({_IMPORTS / 'accepted_domains_powershell.csv'} line 3)\n" in done.stdout
         assert _rows(store) == {}

@@ -315,7 +315,7 @@ class TestPlan:
             "now                   broken.example   the row is invalid, nothing is served:",
             "                                       mode is 'on': it must be testing, enforce",
             "                                       or none: fix it with 'mta-sts edit'",
-            "now                   gone.example     the row is gone, but senders may hold the",
+            "now                   gone.example     the row is gone, but senders may keep the",
             "                                       policy: bring it back with 'mta-sts",
             "                                       rollback', then retire it",
             f"{due:20}  testing.example  in testing since {since:%Y-%m-%d}: read the",

@@ -34,7 +34,7 @@ def take(request: Request, form: FormData) -> Response:
         return page(request, "import.html", 400, problem="Choose a file first.", texts=texts)
     found = _read(file)
     if len(found) > MOST:
-        problem = f"The file has {len(found):,} rows: bring in at most {MOST:,} at a time."
+        problem = f"The file has {len(found):,} rows: import at most {MOST:,} at a time."
         return page(request, "import.html", 400, problem=problem, texts=texts)
     mx_from_dns, keep_ids = bool(text_of(form, "mx_from_dns")), bool(text_of(form, "keep_ids"))
     update = bool(text_of(form, "update"))
