@@ -16,13 +16,16 @@ from policy_store.cli.screen import manner, prepare_output
 # The heading, the name, the module, and the first sentence of its help: so that help imports none of the modules.
 COMMANDS = {
     "Look": {
-        "web": ("web", "Do all of this in a browser: a page on this machine only."),
+        "web": ("web", "Open a page in the browser for all of this, on this machine only."),
         "list": ("look", "List the policies: mode, patterns, age of the revision, problems."),
         "show": ("look", "Show everything about the policy of one domain."),
         "plan": ("promote", "List what has to be done next, and when, in all domains."),
         "check": ("check", "Look at domains as a sending server does: what happens to a message, and why."),
         "lint": ("lint", "Find what senders refuse or misinterpret, in the rows of the store or in files."),
-        "reports": ("reports", "The TLS reports that senders write: look at them, and import those that came by mail."),
+        "reports": (
+            "reports",
+            "The TLS reports that senders write: look at them, and bring in those that came by mail.",
+        ),
         "history": ("look", "List the revisions of a domain, the newest first."),
         "diff": ("look", "Show what changed between two revisions of a domain."),
     },

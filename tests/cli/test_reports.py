@@ -73,7 +73,7 @@ class TestList:
         (line,) = run("reports", "list", "--format", "tsv").stdout.splitlines()
         assert line.split("\t")[:5] == ["contoso.com", "60", "0", "1", "ready"]
         days = run("reports", "show", "contoso.com", "--days", "2", "--format", "csv").stdout.splitlines()
-        assert days[0] == "domain,day,sender,sessions,failed,held to,revision,came by"
+        assert days[0] == "domain,day,sender,sessions,failed,policy,revision,came by"
         assert [day.split(",")[:2] for day in days[1:]] == [
             ["contoso.com", (_TODAY - timedelta(days=ago)).isoformat()] for ago in (1, 2)
         ]
