@@ -26,7 +26,8 @@ from policy_store.tables.connection import open_table
 from policy_store.tables.history import TABLE as HISTORY_TABLE
 from policy_store.tables.policies import TABLE as POLICY_TABLE
 from policy_store.tables.policies import PolicyTable
-from policy_store.tables.reports import TABLE, ReportRow, ReportTable
+from policy_store.tables.report_row import ReportRow
+from policy_store.tables.reports import TABLE, ReportTable
 from policy_store.tables.row import ROW_KEY
 from policy_store.tlsrpt.reading import parse
 from policy_store.tlsrpt.rows import Source, rows_of

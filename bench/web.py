@@ -22,8 +22,9 @@ from dev.azurite import Azurite
 from policy_store.policy import Policy
 from policy_store.tables.history import TABLE as HISTORY_TABLE
 from policy_store.tables.history import key_of
+from policy_store.tables.report_row import ReportRow
 from policy_store.tables.reports import TABLE as REPORT_TABLE
-from policy_store.tables.reports import ReportRow, ReportTable
+from policy_store.tables.reports import ReportTable
 
 _DOMAINS, _REVISIONS, _REPORTS, _ROUNDS = 20_000, 500, 10_000, 15
 _NAMES = [f"tenant{number:05}.example" for number in range(_DOMAINS)]

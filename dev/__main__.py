@@ -14,7 +14,7 @@ JOBS = {
     "run": ("the app on localhost with sample policies, until Ctrl-C", [["dev.run"]]),
     "test": (
         "every test",  # they wait more than they compute
-        [["pytest", "-q", "-n", "3", "--dist", "loadfile", *_APART]],
+        [["pytest", "-q", "-n", "5", "--dist", "worksteal", *_APART]],
     ),
     "lint": ("ruff and mypy", [["ruff", "check"], ["ruff", "format", "--check"], ["mypy"]]),
     "bench": ("how fast the app and the command are", [["bench"]]),

@@ -1,4 +1,4 @@
-"""Writes docs/findings.md, the page with all that lint and the checker can find, out of their own tables:
+"""Writes docs/findings.md, the page with everything that lint and the checker can find, from their own tables:
 `python -m dev.findings`.
 """
 
@@ -14,18 +14,18 @@ PAGE = Path(__file__).parent.parent / "docs" / "findings.md"
 _LINT = """# What lint finds
 
 `mta-sts lint` and every edit report findings, the worst first. An *error* is what the RFC forbids, or what keeps mail
-from arriving: edits refuse it. A *warning* is what some senders or checkers refuse or misread. An *info* is advice.
-The codes stay the same between versions.
+from arriving: edits refuse it. A *warning* is what some senders or checkers refuse or misinterpret. An *info* is
+advice. The codes stay the same between versions.
 
-The app serves every policy in one form that all known senders read, so what is said here of line ends, spacing, letter
-case and unknown fields can only be found in texts from elsewhere.
+The app serves every policy in one form that all known senders read. So findings about line ends, spaces, letter case
+and unknown fields occur only in policies from elsewhere.
 """
 _CHECK = """
 # What check finds
 
-`mta-sts check` reports lint's findings on the text that it fetched, and these on the way there and on to the MX hosts.
-Here an *error* is what makes senders do without the policy or hold mail back. A *warning* is what some senders stumble
-over, or what could not be found out. *Info* is worth knowing.
+`mta-sts check` reports the findings of lint on the policy that it fetched, and these on the way to it and to the MX
+hosts. Here an *error* means that senders use no policy, or that mail is held back. A *warning* is a problem for some
+senders, or something that could not be found out. An *info* is good to know.
 """
 
 

@@ -138,7 +138,7 @@ async def _respond(send: _Send, status: int, headers: dict[str, str] | None = No
 
 
 async def serve(listener: socket.socket, app_folder: Path, on_ready: Callable[[str], None]) -> None:
-    """Serve the app until SIGINT or SIGTERM; that signal is raised anew once the last answer is out.
+    """Serve the app until SIGINT or SIGTERM; that signal is raised again once the last answer is out.
 
     `on_ready` is called with the address when the first request can be answered. Raises IndexingError.
     """

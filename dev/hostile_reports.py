@@ -69,6 +69,10 @@ def hostile_posts(now: datetime | None = None) -> Iterator[HostilePost]:
     yield HostilePost("900 policies of one domain", report(*(lines(str(n)) for n in range(900))), 201)
     yield HostilePost("texts of 4 MB", gzip.compress(report(entry(), **{"report-id": "x" * 3_900_000})), 201)
     yield HostilePost("a policy of a million lines", gzip.compress(report(lines("a\n" * 1_000_000))), 201)
+    yield HostilePost("texts that take two units a letter", report(lines("\U0001f512\n" * 30_000)), 201)
+    yield HostilePost("lists in a text in a list", report(lines(json.dumps(["[" * 30_000, '["[]"]' * 9]))), 201)
+    yield HostilePost("UTF-32 that is none", b"\0\0\0{" + b"\xff" * 999, 400)
+    yield HostilePost("one name 60,000 times", report(entry())[:-1] + b',"report-id":"x"' * 60_000 + b"}", 201)
     yield HostilePost(
         "control characters and keys", report(entry("\x1b[2J/#?\\\u202e"), **{"contact-info": "/#?\\\x7f"}), 404
     )

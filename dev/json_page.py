@@ -28,7 +28,7 @@ PAGE = Path(__file__).parent.parent / "docs" / "json.md"
 
 _HEAD = """# The JSON of the commands
 
-With `--json` a command prints JSON alone on standard output; questions and messages for people go to standard error.
+With `--json`, a command prints only JSON on standard output. Questions and messages for people go to standard error.
 Times are UTC, as `2026-11-24T19:30:00Z`. A field keeps its meaning between versions.
 """
 
@@ -37,7 +37,7 @@ SECTIONS: tuple[tuple[str, str, tuple[type[BaseModel], ...]], ...] = (
     (
         "Commands that change something",
         "`add`, `edit`, `rollback`, `promote`, `retire`, `remove` and `import` print an array with an object for each "
-        "domain. In a dry run it says what would become of the domain.",
+        "domain. In a dry run it says what would be done.",
         (Outcome, ReasonItem),
     ),
     ("list", "An array with an object for each domain, in the order of the domains.", (PolicyState,)),

@@ -57,13 +57,15 @@ def _imported(root: Path, module: Path) -> Iterator[Path]:
 
 
 def build(root: Path, folder: Path) -> list[str]:
-    """Make `folder` anew from what ships of the checkout `root`, and return that list.
+    """Make `folder` again from what ships of the checkout `root`, and return that list.
 
     A .funcignore in it repeats the list, so that a file saved there afterwards does not ship either. Raises
     PackageError where the folder holds something that no build put there, and OSError.
     """
     if saved := _saved(folder):
-        raise PackageError(f"{folder} holds {', '.join(saved)}, which is not of the app: move it away, then try again.")
+        raise PackageError(
+            f"{folder} contains {', '.join(saved)}, which does not belong to the app: move it away, then try again."
+        )
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     paths = shipping(root)

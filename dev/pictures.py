@@ -55,7 +55,7 @@ _PICTURES = (
 
 
 def main() -> None:
-    """Take every picture anew."""
+    """Take every picture again."""
     FOLDER.mkdir(exist_ok=True)
     try:
         with Azurite() as tables, Browser.started() as browser:

@@ -58,7 +58,7 @@ class Shipping:
 def shipped(app_folder: Path) -> list[str]:
     """Return the paths, from the app's folder, of all files there that publish sends, whether or not git has them.
 
-    It deletes .python_packages before it looks, since the remote build installs anew; here that is only left out.
+    It deletes .python_packages before it looks, since the remote build installs again; here that is only left out.
     """
     funcignore = app_folder / _FUNCIGNORE
     shipping = Shipping(funcignore.read_text(encoding="utf-8") if funcignore.exists() else "")

@@ -55,11 +55,13 @@ def _greet(owner: Owner, url: str, tables: Azurite) -> None:
     owner.say(url)
     curl = "curl.exe" if os.name == "nt" else "curl"  # in PowerShell 5, curl alone is another command
     print(f"Try:    {curl} -i -H 'Host: mta-sts.{_EXAMPLE}' {url}/.well-known/mta-sts.txt")
-    print("For the command mta-sts on these tables, in another terminal (the second line is for PowerShell):")
+    print("For the command mta-sts, open another terminal in this folder and paste, in bash:")
+    print(". .venv/bin/activate")
     print(f"export POLICY_STORE='{tables.connection_string}'")
+    print("or in PowerShell:")
+    print(".venv\\Scripts\\Activate.ps1")
     print(f"$env:POLICY_STORE = '{tables.connection_string}'")
-    print("Then 'mta-sts web' opens the page, and 'mta-sts list' prints what it shows (docs/command.md installs it;")
-    print("here it is in .venv/bin, on Windows in .venv\\Scripts).")
+    print("Then 'mta-sts web' opens the page, and docs/tour.md shows the command.")
     print("Stop with Ctrl-C.", flush=True)
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from policy_store.policy import Policy
-from policy_store.tables.reports import ReportRow
+from policy_store.tables.report_row import ReportRow
 from policy_store.tlsrpt.reading import parse
 from policy_store.tlsrpt.rows import Source, rows_of
 

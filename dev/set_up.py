@@ -42,7 +42,7 @@ def set_up(root: Path = ROOT) -> Path:
     if _runs(python) and _read(stamp) == wanted:
         return python
     if moved := _moved_from(venv):
-        print(f"This folder was {moved.parent}: {_VENV} has that place written in it, and is made anew.", flush=True)
+        print(f"This folder was {moved.parent}: {_VENV} has that place written in it, and is made again.", flush=True)
     if moved or not _runs(python):
         _make(venv)
     stamp.unlink(missing_ok=True)
@@ -84,7 +84,7 @@ def _moved_from(venv: Path) -> Path | None:
 def _make(venv: Path) -> None:
     base = str(getattr(sys, "_base_executable", None) or sys.executable)
     if Path(sys.prefix).resolve() == venv.resolve() and os.name == "nt":
-        sys.exit(f"{venv} is in use by this Python: make it anew with another, as in: py -m dev.set_up")
+        sys.exit(f"{venv} is in use by this Python: make it again with another, as in: py -m dev.set_up")
     print(f"Making {_VENV} with {base} ...", flush=True)
     shutil.rmtree(venv, ignore_errors=True)
     done = subprocess.run(

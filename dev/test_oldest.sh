@@ -19,7 +19,7 @@ if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
 fi
 .venv-oldest/bin/python -m pip list --disable-pip-version-check 2>/dev/null |
     grep -E '^(azure-functions|pydantic|azure-data-tables|azure-identity|azure-core|pydantic_core) '
-exec .venv-oldest/bin/python -m pytest -q -n 2 --dist loadfile \
+exec .venv-oldest/bin/python -m pytest -q -n 2 --dist worksteal \
     tests/test_function_app.py tests/test_serving.py tests/test_looking.py tests/test_log_queue.py tests/test_audit.py \
     tests/test_settings.py tests/test_policy.py tests/tables tests/end_to_end/test_answers.py \
     tests/end_to_end/test_health.py

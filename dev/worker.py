@@ -59,7 +59,7 @@ class Worker:
     """A worker that has loaded the app in `app_folder`; call `start` in the event loop that will invoke.
 
     The runtime and Python keep what they load for the whole process, so a process has one worker at a time: starting
-    another one imports the app's function_app.py anew, but not the modules that it imports.
+    another one imports the app's function_app.py again, but not the modules that it imports.
     """
 
     def __init__(self, app_folder: Path) -> None:
@@ -72,6 +72,13 @@ class Worker:
         if not (self.app_folder / f"{_ENTRY_MODULE}.py").is_file():
             raise IndexingError(f"There is no {_ENTRY_MODULE}.py in {self.app_folder}.")
         self._forwarding.begin()
+        try:
+            await self._index()
+        except BaseException:
+            self.stop()
+            raise
+
+    async def _index(self) -> None:
         sys.modules.pop(_ENTRY_MODULE, None)
         importlib.invalidate_caches()
         folder = str(self.app_folder)

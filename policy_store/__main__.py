@@ -15,8 +15,8 @@ def main() -> None:
         if (error.name or "").startswith("policy_store"):
             raise
         print(
-            f"The command mta-sts needs the package {error.name}, which is not installed: install the command with its "
-            "extra, as in: pip install 'mta-sts[cli]'",
+            f"The command mta-sts needs the package {error.name}, which is not installed: install it again with the "
+            "extra cli, as in pip install '.[cli]' in the checkout, or 'mta-sts[cli] @ ADDRESS' for a wheel or git",
             file=sys.stderr,
         )
         sys.exit(_WRONG_USE)

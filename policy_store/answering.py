@@ -3,6 +3,7 @@
 import json
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from email.utils import format_datetime
 from functools import cache
@@ -18,22 +19,27 @@ from policy_store.serving import RETRY_AFTER, Health, Outcome, Serving
 ANSWER = "answer domain=%s outcome=%s status=%d version=%s ms=%d host=%s agent=%s"
 
 _log = logging.getLogger(__name__)
-# No line names its process or thread, and to look them up for each takes about as long as a hit.
+# The log format uses neither process nor thread, and looking them up costs as much as a hit.
 logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+
+
+def asked_host(headers: Mapping[str, str], host_header: str) -> str | None:
+    """The host that a sender asked for: of the header's values the first counts, and without it the Host header."""
+    host = headers.get(host_header)
+    if host and host_header != "Host":
+        host = host.partition(",")[0].strip()
+    return host or headers.get("Host")
 
 
 async def answer_policy(
     req: func.HttpRequest, serving: Serving[func.HttpResponse], host_header: str
 ) -> func.HttpResponse:
     """The policy of the domain that the request's host names (RFC 8461 sections 3.2 and 3.3). `host_header` is the
-    header that a proxy puts the host into: of several values the first counts, and without it the Host header.
+    header that a proxy puts the host into.
     """
     start = time.monotonic()
     headers = req.headers
-    host = headers.get(host_header)
-    if host and host_header != "Host":
-        host = host.partition(",")[0].strip()
-    host = host or headers.get("Host")
+    host = asked_host(headers, host_header)
     domain = policy_domain(host)
     if domain:
         outcome, copy = serving.from_memory(domain) or await serving.answer(domain)

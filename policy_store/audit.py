@@ -12,7 +12,7 @@ from typing import Annotated, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from policy_store.names import quoted
+from policy_store.names import named_for_host, quoted
 from policy_store.recording import BY, NOTE
 from policy_store.tables.entry import Entry, walk
 from policy_store.tables.failures import reason
@@ -31,8 +31,11 @@ class AuditProblem(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     domain: str = Field(description="the PartitionKey as stored")
-    code: Literal["invalid_row", "unreachable_row", "vanished_row", "not_recorded"] = Field(
+    code: Literal["invalid_row", "unreachable_row", "vanished_row", "not_recorded", "policy_host_domain"] = Field(
         description="stays the same between versions"
+    )
+    severity: Literal["error", "warning"] = Field(
+        default="error", description="`warning` where it may be so on purpose: for `policy_host_domain`"
     )
     message: str = Field(description="what is wrong and how to fix it")
     version: str = Field(description="the ETag of the row; the key of the newest revision where the row is gone")
@@ -43,17 +46,39 @@ class AuditReport(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    domains: Annotated[int, Field(description="domains of either table that were seen to")] = 0
+    domains: Annotated[int, Field(description="domains of both tables that were looked at")] = 0
     recorded: Annotated[int, Field(description="texts changed by hand that became a revision")] = 0
     invalid_row: Annotated[
-        int, Field(description="rows that hold no policy: the last good revision stays in force")
+        int, Field(description="rows that are not a valid policy: the last good revision stays in force")
     ] = 0
     unreachable_row: Annotated[int, Field(description="rows under keys that no request asks for")] = 0
     vanished_row: Annotated[int, Field(description="domains without a row that were not retired")] = 0
     not_recorded: Annotated[int, Field(description="revisions that could not be added")] = 0
+    policy_host_domain: Annotated[
+        int, Field(description="rows whose domain is the name of a policy host, a slip as a rule")
+    ] = 0
     next_after: Annotated[
         str, Field(description="after which domain the next audit has to go on; empty after the last")
     ] = ""
+
+    def __str__(self) -> str:
+        """The numbers in a sentence, without a full stop."""
+        return (
+            f"{self.domains} domains: {self.recorded} recorded, {self.invalid_row} invalid, "
+            f"{self.unreachable_row} that no request finds, {self.vanished_row} vanished"
+            + (f", {self.not_recorded} that could not be recorded" if self.not_recorded else "")
+            + (f", {self.policy_host_domain} under the name of a policy host" if self.policy_host_domain else "")
+        )
+
+
+def recorder(person: str) -> str:
+    """As whom an audit that a person runs records."""
+    return f"{BY} by {person}"
+
+
+def is_audit(by: str) -> bool:
+    """Whether this one recorded an edit by hand: the app, or an audit that a person ran."""
+    return by == BY or by.startswith(recorder(""))
 
 
 def audit(
@@ -134,7 +159,8 @@ class Auditor:
     def _tell(self, problem: AuditProblem) -> None:
         told = hash(problem)
         if told not in self._told:
-            _log.error("%s: %s", quoted(problem.domain), problem.message)
+            level = logging.WARNING if problem.severity == "warning" else logging.ERROR
+            _log.log(level, "%s: %s", quoted(problem.domain), problem.message)
         self._told[told] = None
         self._told.move_to_end(told)
         if len(self._told) > REMEMBERED:
@@ -146,3 +172,8 @@ def _problems(entry: Entry) -> Iterator[AuditProblem]:
     for problem in entry.problems():
         if problem.code != "unrecorded_edit":
             yield AuditProblem(domain=entry.domain, code=problem.code, message=str(problem), version=problem.version)
+    policy, row = entry.in_force, entry.row
+    if row is not None and (message := named_for_host(entry.domain, policy.mode if policy else None)):
+        yield AuditProblem(
+            domain=entry.domain, code="policy_host_domain", severity="warning", message=message, version=row.etag
+        )

@@ -91,4 +91,4 @@ class Breaker:
         self._failed_at = self._now()
         if not self._in_episode:
             self._in_episode = True
-            _log.error("storage fails, copies are served where held: reading %s: %s", domain, why)
+            _log.error("storage fails, copies in memory are served: reading %s: %s", domain, why)

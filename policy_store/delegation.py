@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from policy_store.dns_records import StsRecord
 from policy_store.life import served_everywhere
 from policy_store.tables.entry import Entry
 from policy_store.tables.history import newest_readable
 from policy_store.tables.row import InvalidRow
+from policy_store.txt_records import StsRecord, TlsrptRecord
 
 MOST_RECORD_SETS = 10_000  # of a zone: learn.microsoft.com/azure/dns/dns-faq
 
@@ -61,12 +61,19 @@ def domain_of(name: str) -> str | None:
     return name.removeprefix(_PREFIX) if name.startswith(_PREFIX) else None
 
 
+def shared_reports(setting: str) -> str:
+    """The record for TLS reports at `REPORTS_NAME` of the zone that POLICY_REPORTS_RECORD asks for, as it is published;
+    empty where it asks for none. Raises RecordSyntaxError.
+    """
+    return TlsrptRecord.parse(setting.strip()).text if setting.strip() else ""
+
+
 def wanted(entry: Entry, full_name: str, fresh_seconds: float) -> Wanted | Left:
     """What the record `full_name` has to hold for the domain of `entry`.
 
     What is in force is the row where it is valid, else the newest readable revision. Workers may serve another text
     until `fresh_seconds` after the revision, and after the row was written: somebody may have put another text into the
-    row and taken it back. A domain whose row is gone keeps its record, since senders may hold the policy.
+    row and taken it back. A domain whose row is gone keeps its record, since senders may keep the policy.
     """
     domain, row = entry.domain, entry.row
     if len(full_name) > _LONGEST_NAME:

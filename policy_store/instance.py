@@ -128,11 +128,12 @@ class Instance:
     async def report(self, req: func.HttpRequest) -> func.HttpResponse:
         """Take in a report on TLS; the first one imports what that needs."""
         try:
-            intake = self._begin().intake
+            parts = self._begin()
+            intake = parts.intake
         except SettingsError as error:
             self._report(str(error))
             return answering.unavailable()
-        return await intake.respond(req)
+        return await intake.respond(req, answering.asked_host(req.headers, parts.host_header) or "")
 
     def _begin(self) -> _Parts:
         if self._parts is None:

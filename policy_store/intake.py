@@ -21,7 +21,8 @@ from policy_store.names import quoted
 from policy_store.policy import Policy
 from policy_store.tables.failures import reason
 from policy_store.tables.policies import PolicyTable
-from policy_store.tables.reports import ReportRow, ReportTable
+from policy_store.tables.report_row import ReportRow
+from policy_store.tables.reports import ReportTable
 from policy_store.tables.row import InvalidRow
 
 LARGEST_BODY = 1024 * 1024  # bytes; infra/main.bicep has the Functions host refuse larger ones too
@@ -91,13 +92,13 @@ class Intake:
         self._new_in_all = 0
         self._told: set[str] = set()  # the domains that a warning named today
 
-    async def respond(self, request: func.HttpRequest) -> func.HttpResponse:
-        """The answer to a request, as `take` has it."""
+    async def respond(self, request: func.HttpRequest, host: str) -> func.HttpResponse:
+        """The answer to a request for `host`, as `take` has it."""
         headers = request.headers
         answer = await self.take(
             Post(
                 request.get_body(),
-                host=headers.get("Host", ""),
+                host=host,
                 agent=headers.get("User-Agent", ""),
                 media_type=headers.get("Content-Type", ""),
                 forwarded=headers.get("X-Forwarded-For", ""),
@@ -162,6 +163,7 @@ class Intake:
         """Read, check and store; the first report imports the reader."""
         from policy_store.tlsrpt import reading
         from policy_store.tlsrpt.rows import Source, rows_of
+        from policy_store.tlsrpt.values import clean
 
         now = datetime.now(UTC)
         try:
@@ -173,7 +175,7 @@ class Intake:
             return Answer(400, str(error))
         if problem := report.range.problem(now, OLDEST):
             return Answer(400, problem)
-        source = Source("https", now, reading.clean(_client(post.forwarded), 60), reading.clean(post.agent))
+        source = Source("https", now, clean(_client(post.forwarded), 60), clean(post.agent))
         try:
             rows = rows_of(report, source, plain, self._is_ours)
             if not rows:
@@ -238,7 +240,7 @@ class Intake:
 
     def _sound_alarm(self, row: ReportRow) -> None:
         """Log each blocking failure under a policy that is enforced: this sender's mail does not arrive now."""
-        from policy_store.tlsrpt.causes import cause_of
+        from policy_store.tlsrpt.causes import failures_of
         from policy_store.tlsrpt.texts import policy_in, same
 
         with self._lock:
@@ -249,8 +251,8 @@ class Intake:
         policy = seen or current
         if policy is None or policy.mode != "enforce":
             return
-        causes = [(failure, cause_of(failure, policy)) for failure in row.failures]
-        for failure, cause in [pair for pair in causes if pair[1].weight == "blocks"][:_SHOWN_ALARMS]:
+        blocking = [pair for pair in failures_of(row, policy) if pair[1].weight == "blocks"]
+        for failure, cause in blocking[:_SHOWN_ALARMS]:
             _log.error(
                 "mail is refused: domain=%s cause=%s mx=%s sessions=%d reporter=%s day=%s client=%s",
                 row.domain,

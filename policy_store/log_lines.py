@@ -48,14 +48,14 @@ class Answer:
 
     @property
     def sender(self) -> str:
-        """The product that the User-Agent begins with; `-` where there is none."""
+        """The product that the User-Agent begins with; `-` if there is none."""
         product = _PRODUCT.match(self.agent)
         return product[0] if product else "-"
 
 
 @dataclass(frozen=True, slots=True)
 class ReportPost:
-    """One TLS report that somebody posted, and the status that it got; `-` where it could not be read."""
+    """One TLS report that somebody posted, and the status that it got; `-` if it could not be read."""
 
     time: datetime | None
     status: int

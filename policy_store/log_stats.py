@@ -20,8 +20,8 @@ class _Row(BaseModel):
 class FetchCount(_Row):
     """How often a sender fetched the policy of a domain."""
 
-    domain: str = Field(description="the policy domain; `-` where the settings were wrong and nothing was served")
-    sender: str = Field(description="the product that the User-Agent begins with; `-` where there is none")
+    domain: str = Field(description="the policy domain; `-` if the settings were wrong and nothing was served")
+    sender: str = Field(description="the product that the User-Agent begins with; `-` if there is none")
     fetches: int = Field(description="answers with a policy")
     unavailable: int = Field(description="answers without one, status 503")
 
@@ -31,7 +31,7 @@ class UnknownHost(_Row):
 
     host: str = Field(description="the host as logged: what is not printable ASCII is escaped")
     answers: int = Field(description="answers with status 404")
-    last: datetime | None = Field(description="the time of the last; null where the lines have none")
+    last: datetime | None = Field(description="the time of the last; null if the lines have none")
 
 
 class LastGood(_Row):
@@ -39,13 +39,13 @@ class LastGood(_Row):
 
     domain: str = Field(description="the policy domain")
     answers: int = Field(description="answers with the last good copy or revision")
-    last: datetime | None = Field(description="the time of the last; null where the lines have none")
+    last: datetime | None = Field(description="the time of the last; null if the lines have none")
 
 
 class SlowAnswers(_Row):
     """The answers for a domain that took more than a second."""
 
-    domain: str = Field(description="the policy domain; `-` for a host that is none of ours")
+    domain: str = Field(description="the policy domain; `-` for a host that is not one of ours")
     outcome: str = Field(description="where the answer came from, as logged")
     answers: int = Field(description="answers that took more than a second")
     slowest: int = Field(description="milliseconds that the slowest took")
@@ -58,18 +58,18 @@ class OldVersion(_Row):
     version: str = Field(description="the time of the version that was served")
     newer: str = Field(description="the time of the next version that was served")
     fetches: int = Field(description="all answers with the old version")
-    last: datetime | None = Field(description="the time of the last; null where the lines have none")
-    late: int | None = Field(description="seconds from the newer version to that time; null where the lines have none")
+    last: datetime | None = Field(description="the time of the last; null if the lines have none")
+    late: int | None = Field(description="seconds from the newer version to that time; null if the lines have none")
 
 
 class PostedReports(_Row):
     """The TLS reports about a domain that one sender posted."""
 
-    domain: str = Field(description="the policy domain; `-` where the report is about none of ours or is no report")
-    reporter: str = Field(description="who wrote them; `-` where that could not be told")
+    domain: str = Field(description="the policy domain; `-` if the report is not about one of ours, or is not a report")
+    reporter: str = Field(description="who wrote them; `-` if that could not be found out")
     status: int = Field(description="the status that they got: 201 new, 200 known, anything else not taken")
     posts: int = Field(description="how many there were")
-    last: datetime | None = Field(description="the time of the last; null where the lines have none")
+    last: datetime | None = Field(description="the time of the last; null if the lines have none")
 
 
 class Stats(_Row):
@@ -77,8 +77,8 @@ class Stats(_Row):
 
     lines: int = Field(description="lines or CSV rows read")
     answers: int = Field(description="answers of the app among them")
-    first: datetime | None = Field(description="the time of the earliest answer; null where the lines have none")
-    last: datetime | None = Field(description="the time of the latest answer; null where the lines have none")
+    first: datetime | None = Field(description="the time of the earliest answer; null if the lines have none")
+    last: datetime | None = Field(description="the time of the latest answer; null if the lines have none")
     not_counted: int = Field(description="answers missing from a table, since it was full; 0 is usual")
     fetches: list[FetchCount] = Field(description="by domain and sender, the most first")
     unknown_hosts: list[UnknownHost] = Field(description="by host, the most first")

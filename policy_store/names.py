@@ -48,7 +48,8 @@ def host_name(text: str) -> str:
             raise InvalidName(f"{quoted(text)} has a label of {len(label)} bytes: {_LONGEST_LABEL} are allowed")
         if not _LABEL.fullmatch(label):
             raise InvalidName(
-                f"{quoted(text)} is not a host name: labels hold letters, digits and inner hyphens, divided by dots"
+                f"{quoted(text)} is not a host name: labels have letters, digits and inner hyphens, "
+                "with dots between them"
             )
     if labels[-1].isdigit():
         raise InvalidName(f"{quoted(text)} is an address: a host name is needed")
@@ -112,6 +113,16 @@ def domain_of_host(name: str) -> str | None:
     return domain if domain != name and "." in domain else None
 
 
+def named_for_host(domain: str, mode: str | None) -> str | None:
+    """What is wrong with a row of this domain and mode whose domain is the name of a policy host, of which senders ask
+    nothing; None where the domain is none, and where the policy is withdrawn (RFC 8461 section 3.3).
+    """
+    meant = domain_of_host(domain.lower())
+    if meant is None or mode == "none":
+        return None
+    return f"{domain} is the host that serves the policy of {meant}: is {meant} meant?"
+
+
 def trimmed(text: str) -> str:
     """`text` without white space and invisible characters at both ends."""
     text = text.strip()
@@ -138,7 +149,7 @@ def refuse_invisible(text: str) -> None:
     """Raise InvalidName where a character inside a name cannot be seen."""
     if found := invisible_in(text):
         raise InvalidName(
-            f"{quoted(text)} holds the invisible character {found}: delete it, or put a space there if two names meet"
+            f"{quoted(text)} has the invisible character {found}: delete it, or put a space there if two names meet"
         )
 
 

@@ -229,7 +229,7 @@ class Serving[T]:
                 break
             if (domain, revision.key) not in self._unreadable:
                 self._unreadable.add((domain, revision.key))
-                _log.error("revision %s of %s holds no policy", revision.key, domain)
+                _log.error("revision %s of %s is not a policy", revision.key, domain)
         return newest
 
     def _resolved(self, domain: str, began: float, reading: asyncio.Future[tuple[Revision, Policy] | None]) -> None:

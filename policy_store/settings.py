@@ -39,7 +39,7 @@ def _checked(text: str) -> str:
             "and look at the reference in the portal's list of settings"
         )
     if odd := next((character for character in text if not " " <= character <= "~"), None):
-        raise ValueError(f"it holds the character U+{ord(odd):04X}, which is not ASCII: type it anew")
+        raise ValueError(f"it contains the character U+{ord(odd):04X}, which is not ASCII: type it again")
     return text
 
 
@@ -87,7 +87,7 @@ def _connection_string(text: str) -> str:
     }
     if parts.get("sharedaccesssignature"):
         raise ValueError(
-            "it holds a shared access signature, which would be written to logs: set POLICY_STORE__tableServiceUri "
+            "it contains a shared access signature, which would be written to logs: set POLICY_STORE__tableServiceUri "
             "for the app's identity, or use a connection string with an account key"
         )
     if endpoint := parts.get("tableendpoint"):

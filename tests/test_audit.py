@@ -27,6 +27,7 @@ from policy_store import audit as audit_module
 from policy_store import instance as instance_module
 from policy_store import looking as looking_module
 from policy_store.audit import Auditor, AuditProblem, AuditReport, audit
+from policy_store.lint.linter import lint_row
 from policy_store.policy import Policy
 from policy_store.tables.entry import walk
 from policy_store.tables.history import TABLE as HISTORY_TABLE
@@ -92,7 +93,7 @@ class TestAudit:
         assert (report, told) == (AuditReport(domains=1, recorded=1), [])
 
     def test_what_is_recorded_is_left_alone(self, run: Run, history: History, policies_client: TableClient) -> None:
-        """Neither a second audit nor a row typed anew with the same meaning adds a revision."""
+        """Neither a second audit nor a row typed again with the same meaning adds a revision."""
         policies_client.create_entity(_cells())
         run()
         revisions = history.revisions("contoso.com")
@@ -123,6 +124,19 @@ class TestAudit:
         report = run()
         assert report == AuditReport(domains=2, recorded=1, unreachable_row=2)
         assert told.codes == [("Fabrikam.com", "unreachable_row"), ("contoso.com", "unreachable_row")]
+
+    def test_a_row_under_the_name_of_a_policy_host_is_warned_of_as_lint_does(
+        self, run: Run, policies: PolicyTable, policies_client: TableClient, told: Told
+    ) -> None:
+        policies_client.create_entity(_cells("mta-sts.contoso.com"))
+        policies_client.create_entity(_cells("mta-sts.fabrikam.com", mode="none"))
+        policies_client.create_entity(_cells("mta-sts.com"))
+        assert run() == AuditReport(domains=3, recorded=3, policy_host_domain=1)
+        assert told.codes == [("mta-sts.contoso.com", "policy_host_domain")]
+        row = policies.get("mta-sts.contoso.com")
+        assert row
+        (finding,) = (found for found in lint_row(row) if found.code == "policy_host_domain")
+        assert (told[0].message, told[0].severity) == (finding.message, finding.severity)
 
     def test_a_row_that_vanished_is_told(self, run: Run, policies_client: TableClient, told: Told) -> None:
         policies_client.create_entity(_cells())
@@ -270,16 +284,25 @@ class TestAuditor:
         auditor.run(240)
         assert sum("a.example" in record.getMessage() for record in caplog.records) == 2
 
+    def test_a_warning_is_logged_as_one(
+        self, policies: PolicyTable, history: History, policies_client: TableClient, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        policies_client.create_entity(_cells("mta-sts.contoso.com"))
+        auditor = Auditor(policies, history)
+        for _ in range(2):
+            auditor.run(240)
+        assert [record.levelname for record in caplog.records if "is contoso.com meant?" in record.getMessage()] == [
+            "WARNING"
+        ]
+
     def test_counts_end_each_audit(
         self, policies: PolicyTable, history: History, policies_client: TableClient, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level(logging.INFO, "policy_store")
         policies_client.create_entity(_cells())
         Auditor(policies, history).run(240)
-        assert (
-            "audit domains=1 recorded=1 invalid_row=0 unreachable_row=0 vanished_row=0 not_recorded=0"
-            in caplog.messages
-        )
+        counts = "recorded=1 invalid_row=0 unreachable_row=0 vanished_row=0 not_recorded=0 policy_host_domain=0"
+        assert f"audit domains=1 {counts}" in caplog.messages
 
 
 _barrier: Barrier

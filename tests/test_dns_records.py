@@ -1,13 +1,11 @@
-"""The records for MTA-STS and TLS reports: what they hold and how they are published."""
+"""The records for MTA-STS and TLS reports: which there are, as lines of a zone file and as commands."""
 
 import json
 import os
-import re
 import shlex
 import subprocess
 import sys
 from collections.abc import Iterable
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,117 +13,19 @@ from typing import Any
 import dns.rdatatype
 import dns.zone
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from policy_store.delegation import record_name
-from policy_store.dns_records import (
-    DnsRecord,
-    RecordSyntaxError,
-    StsRecord,
-    TlsrptRecord,
-    propose_patterns,
-    records_to_delegate,
-    records_to_publish,
-    sts_records,
-    tlsrpt_records,
-)
+from policy_store.dns_records import DnsRecord, records_to_delegate, records_to_publish
 from policy_store.names import InvalidName
-from tests.conftest import load_cases
+from policy_store.txt_records import TlsrptRecord
 
 _NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
-_IDS = st.text(st.sampled_from("abcXYZ0189"), min_size=1, max_size=32)
 _LONG = ("mailto:" + "x" * 60 + "@reports.example",) * 6
 
 
 def _published(**options: Any) -> dict[tuple[str, str], str]:
     records = records_to_publish("contoso.com", **{"policy_id": "1", "not_before": _NOON, **options})
     return {(record.name, record.type): record.value for record in records}
-
-
-class TestStsRecord:
-    @given(_IDS)
-    def test_what_is_written_is_read_again(self, id_: str) -> None:
-        assert StsRecord.parse(StsRecord(id_).text) == StsRecord(id_)
-
-    @pytest.mark.parametrize("case", load_cases("sts_records.json"))
-    def test_a_record_is_read_strictly(self, case: dict[str, str]) -> None:
-        if "id" in case:
-            assert StsRecord.parse(case["text"]).id == case["id"]
-            return
-        with pytest.raises(RecordSyntaxError, match=re.escape(case["error"])) as caught:
-            StsRecord.parse(case["text"])
-        assert str(caught.value).isprintable()
-
-    @given(st.text(max_size=60))
-    def test_any_text_is_a_record_or_a_syntax_error(self, text: str) -> None:
-        with suppress(RecordSyntaxError):
-            assert StsRecord.parse(f"v=STSv1;{text}").id in text
-
-    def test_only_records_that_begin_with_the_version_count(self) -> None:
-        texts = ["v=spf1 -all", "v=STSv1; id=1;", "v=STSv1 ; id=2;", "v=STSv12; id=3;", "v=STSv1;"]
-        assert sts_records(texts) == ["v=STSv1; id=1;", "v=STSv1;"]
-
-
-class TestTlsrptRecord:
-    def test_several_addresses_stand_in_one_field(self) -> None:
-        record = TlsrptRecord(("mailto:tls@contoso.com", "https://reports.example/v1?key=1"))
-        assert record.text == "v=TLSRPTv1; rua=mailto:tls@contoso.com,https://reports.example/v1?key=1;"
-        assert TlsrptRecord.parse(record.text) == record
-
-    def test_white_space_around_commas_and_unknown_fields_are_allowed(self) -> None:
-        record = TlsrptRecord.parse("v=TLSRPTv1;rua=mailto:a@b.example , mailto:c@d.example; x=1")
-        assert record.rua == ("mailto:a@b.example", "mailto:c@d.example")
-
-    @pytest.mark.parametrize(
-        ("text", "reason"),
-        [
-            ("v=TLSRPTv1", "no address"),
-            ("v=TLSRPTv1; x=1", "no address"),
-            ("v=TLSRPTv1; rua=", "the value of rua"),
-            ("v=TLSRPTv1; rua=mailto:a@b.example,", "forbidden"),
-            ("v=TLSRPTv1; rua=mailto:a@b.example; rua=mailto:c@d.example", "twice"),
-            ("v=TLSRPTv1; rua=mailto:a@b.example!10m", "%21"),
-            ("v=TLSRPTv1; rua=mailto:a", "neither mailto:"),
-            ("v=TLSRPTv1; rua=a@b.example", "neither mailto:"),
-            ("v=TLSRPTv1; rua=http://reports.example", "neither mailto:"),
-            ("v=TLSRPTv1; rua=https:reports", "neither mailto:"),
-            ("v=TLSRPTv1; rua=https://[", "neither mailto:"),
-            ("v=TLSRPTv2; rua=mailto:a@b.example", "must begin"),
-        ],
-    )
-    def test_a_wrong_record_is_refused_with_the_reason(self, text: str, reason: str) -> None:
-        with pytest.raises(RecordSyntaxError, match=reason):
-            TlsrptRecord.parse(text)
-
-    def test_only_records_that_begin_with_the_version_count(self) -> None:
-        assert tlsrpt_records(["v=TLSRPTv1; rua=mailto:a@b.c", "v=TLSRPTv1", "x"]) == ["v=TLSRPTv1; rua=mailto:a@b.c"]
-
-
-class TestProposedPatterns:
-    def test_exchange_online_is_named_by_its_zones_and_other_hosts_by_themselves(self) -> None:
-        hosts = [
-            "Contoso-com.mail.protection.outlook.com.",
-            "contoso-com.a-v1.mx.microsoft",
-            "fabrikam-com.mail.protection.outlook.com",
-            "mx1.contoso.com",
-            "mx1.contoso.com.",
-            "a.b.mail.protection.outlook.com",
-            "contoso-com.x.mx.microsoft",
-            "mail.protection.outlook.com",
-        ]
-        assert propose_patterns(hosts) == (
-            "*.mail.protection.outlook.com",
-            "*.a-v1.mx.microsoft",
-            "mx1.contoso.com",
-            "a.b.mail.protection.outlook.com",
-            "contoso-com.x.mx.microsoft",
-            "mail.protection.outlook.com",
-        )
-
-    def test_an_mx_record_that_names_no_host_is_refused(self) -> None:
-        with pytest.raises(InvalidName):
-            propose_patterns(["mail_1.contoso.com"])
 
 
 class TestRecordsToPublish:

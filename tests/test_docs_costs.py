@@ -57,9 +57,9 @@ def test_the_counts_are_those_of_the_settings_and_of_the_template() -> None:
     assert "retentionInDays: 90\n" in main
 
 
-def test_an_answers_line_has_as_many_octets_as_the_page_says() -> None:
+def test_an_answers_line_has_as_many_bytes_as_the_page_says() -> None:
     values = ("contoso.com", "fresh", 200, "20261124193000Z", 0, "'mta-sts.contoso.com'", "'postfix-tlspol/1.0'")
-    assert f"line is {len(ANSWER % values)} octets" in _PAGE
+    assert f"line is {len(ANSWER % values)} bytes" in _PAGE
 
 
 def test_an_audit_costs_a_request_for_each_page_of_1000_entities(

@@ -23,6 +23,7 @@ _FLOORS = (
         "log_stats",
         "dns_records",
         "record_texts",
+        "txt_records",
         "zone_id",
         "printable",
     },

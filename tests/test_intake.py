@@ -14,12 +14,14 @@ from datetime import timedelta
 from threading import Event
 from typing import Any
 
+import azure.functions as func
 import pytest
 from azure.data.tables import TableClient
 
 from dev.azurite import Azurite
 from dev.hostile_reports import HostilePost, hostile_posts
 from policy_store import intake
+from policy_store.answering import asked_host
 from policy_store.intake import Answer, Intake, Post
 from policy_store.settings import Settings
 from policy_store.tables.connection import open_table
@@ -76,6 +78,13 @@ class TestAnswers:
     @pytest.mark.parametrize("host", ["", "app.azurewebsites.net", "tlsrpt.woodgrove.example", "127.0.0.1"])
     def test_every_other_host_takes_them(self, place: Place, host: str) -> None:
         assert place.post(report(_DAY, entry(ok=1)), host=host).status == 201
+
+    def test_behind_a_proxy_the_host_that_the_sender_asked_for_counts(self, place: Place) -> None:
+        headers = {"Host": "app.azurewebsites.net", "X-Forwarded-Host": "MTA-STS.contoso.com, inner.example"}
+        request = func.HttpRequest("POST", "/v1/tlsrpt", headers=headers, body=report(_DAY, entry(ok=1)))
+        for header, status in (("X-Forwarded-Host", 404), ("Host", 201), ("X-Original-Host", 200)):
+            host = asked_host(request.headers, header) or ""
+            assert asyncio.run(place.intake.respond(request, host)).status_code == status
 
     def test_a_report_about_strangers_is_404_and_leaves_nothing(self, place: Place) -> None:
         assert place.post(report(_DAY, entry("stranger.example", ok=1))).status == 404
@@ -218,6 +227,21 @@ class TestAlarm:
             assert "domain=fabrikam.com" in said[0]
             assert f"mx='{failure[1]}'" in said[0]
             assert "reporter=google.com" in said[0]
+
+    def test_failures_without_details_sound_too(self, place: Place, caplog: pytest.LogCaptureFixture) -> None:
+        with caplog.at_level(logging.ERROR):
+            place.post(report(_DAY, entry("fabrikam.com", ok=2, lines=_ENFORCED, failed=3)))
+            place.post(report(_DAY, entry("fabrikam.com", ok=2, lines=(), failed=4)))
+        said = [record.getMessage() for record in caplog.records]
+        assert ["cause=no-details mx='-' sessions=" in line for line in said] == [True, True]
+
+    def test_without_a_text_the_policy_in_force_says_whether_an_mx_host_is_in_it(
+        self, place: Place, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with caplog.at_level(logging.ERROR):
+            failure = ("validation-failure", "old.contoso.com", 1)
+            place.post(report(_DAY, entry("fabrikam.com", lines=(), failures=[failure])))
+        assert "cause=mx-not-covered" in caplog.text
 
     def test_each_post_is_one_line_without_control_characters(
         self, place: Place, caplog: pytest.LogCaptureFixture

@@ -5,6 +5,7 @@ import json
 import logging
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -48,7 +49,14 @@ class Worker:
                 on_unrecorded=self.recorder.record,
             )
             self.look = Look(walked, self.serving, self.recorder)
-            self.close = opened.pop_all().close
+            self._close = opened.pop_all().close
+
+    def close(self) -> None:
+        """Close the clients once all is recorded: its thread would write into the log of another test."""
+        until = time.monotonic() + 5
+        while not self.recorder.idle and time.monotonic() < until:
+            time.sleep(0.01)
+        self._close()
 
     def begin(self) -> None:
         self.look.begin()
@@ -70,6 +78,8 @@ type MakeWorker = Callable[..., Worker]
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(looking_module, "INTERVAL", 0.2)
     monkeypatch.setattr(looking_module, "_AFTER_FAILURE", 0.2)
+    monkeypatch.setattr("policy_store.recording._DELAY", 0.0)
+    monkeypatch.setattr("policy_store.recording._AFTER_FAILURE", 0.2)
 
 
 @pytest.fixture
@@ -321,9 +331,7 @@ class TestRecording:
         make: MakeWorker,
         policies_client: TableClient,
         history: History,
-        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr("policy_store.recording._DELAY", 0.1)
         _write(policies_client, "a.example")
 
         async def scenario() -> None:
@@ -343,7 +351,6 @@ class TestRecording:
         history: History,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr("policy_store.recording._DELAY", 0.0)
         monkeypatch.setattr(looking_module, "OVERLAP", timedelta(seconds=-5))
         _write(policies_client, "a.example")
 

@@ -6,8 +6,10 @@ from pathlib import Path
 from dev.causes import tables
 from policy_store import intake
 from policy_store.tlsrpt import reading
-from policy_store.tlsrpt.evidence import DEMANDS, LOOK_BACK, RULES
+from policy_store.tlsrpt.case import DEMANDS, LOOK_BACK
+from policy_store.tlsrpt.evidence import RULES
 from policy_store.tlsrpt.rows import MOST_ENTRIES, MOST_FAILURES
+from policy_store.tlsrpt.values import LONGEST_TEXT
 
 _PAGE = (Path(__file__).parents[1] / "docs" / "reports.md").read_text(encoding="utf-8")
 
@@ -31,7 +33,7 @@ def test_the_numbers_are_those_of_the_code() -> None:
         f"within {intake.WAIT:.0f} seconds",
         f"{MOST_ENTRIES} entries are kept",
         f"the {MOST_FAILURES} worst failures",
-        f"{reading.LONGEST_TEXT} characters",
+        f"{LONGEST_TEXT} characters",
         f"{DEMANDS.days} of the last {DEMANDS.window} days, {DEMANDS.sessions} sessions that passed",
         f"within {DEMANDS.failure_days} days",
         f"{DEMANDS.silent_days} days of testing",

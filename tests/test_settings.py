@@ -122,8 +122,8 @@ class TestRead:
                     ("https://contoso.documents.azure.com", "it is the address of another service (documents)"),
                     (f"{_URI}/policies", "it has a path"),
                     (f"https://user:{_SECRET}@contoso.table.core.windows.net", "it must be the address of a "),
-                    (f"{_URI}\u200b", "it holds the character U+200B"),
-                    (f"\ufeff{_URI}", "it holds the character U+FEFF"),
+                    (f"{_URI}\u200b", "it contains the character U+200B"),
+                    (f"\ufeff{_URI}", "it contains the character U+FEFF"),
                     (
                         "@Microsoft.KeyVault(SecretUri=https://v.vault.azure.net/secrets/s)",
                         "the reference to Key Vault",
@@ -135,16 +135,19 @@ class TestRead:
                 for text, sentence in (
                     (
                         f"TableEndpoint={_URI};SharedAccessSignature=sv=1&sig={_SECRET}",
-                        "it holds a shared access signa",
+                        "it contains a shared access signa",
                     ),
-                    (f"AccountName=a;sharedaccesssignature={_SECRET}", "it holds a shared access signature"),
+                    (f"AccountName=a;sharedaccesssignature={_SECRET}", "it contains a shared access signature"),
                     (f"{_CONNECTION}TableEndpoint={_URI}/policies", "TableEndpoint: it has a path"),
                     (f"{_CONNECTION}TableEndpoint=https://a.blob.core.windows.net", "TableEndpoint: it is the address"),
-                    (f"{_CONNECTION}\u200b", "it holds the character U+200B"),
+                    (f"{_CONNECTION}\u200b", "it contains the character U+200B"),
                     ("@Microsoft.KeyVault(VaultName=v;SecretName=s)", "the reference to Key Vault was not resolved"),
                 )
             ),
-            ({"POLICY_STORE": _CONNECTION, "POLICY_HOST_HEADER": "X-Host\u200b"}, "POLICY_HOST_HEADER: it holds the"),
+            (
+                {"POLICY_STORE": _CONNECTION, "POLICY_HOST_HEADER": "X-Host\u200b"},
+                "POLICY_HOST_HEADER: it contains the",
+            ),
             *(
                 ({"POLICY_STORE": _CONNECTION, "POLICY_FRESH_SECONDS": seconds}, "POLICY_FRESH_SECONDS: ")
                 for seconds in ("a minute", "60s", "-1", "86401", "nan", "inf", "1,5")

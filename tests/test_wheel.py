@@ -52,7 +52,7 @@ def test_it_is_the_library_alone_and_with_its_extra_the_command(store: Store, az
     for command in ([programs / "mta-sts"], [programs / "python", "-m", "policy_store"]):
         bare = run(*command, "list")
         assert (bare.returncode, bare.stdout, bare.stderr.count("\n")) == (2, "", 1)
-        assert "pip install 'mta-sts[cli]'" in bare.stderr
+        assert "pip install '.[cli]' in the checkout" in bare.stderr
 
     _pip("--python", programs / "python", "install", f"mta-sts[cli] @ {wheel.as_uri()}")
     for command in ([programs / "mta-sts"], [programs / "python", "-m", "policy_store"]):

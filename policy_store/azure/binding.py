@@ -13,9 +13,10 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from policy_store.dns_records import DnsRecord, records_to_bind, sts_records
+from policy_store.dns_records import DnsRecord, records_to_bind
 from policy_store.names import InvalidName, host_name, policy_host, quoted
 from policy_store.sender.dns import LookupFailed, Resolver
+from policy_store.txt_records import sts_records
 
 type Plan = Literal["dedicated", "flex"]
 

@@ -1,7 +1,7 @@
 """What a zone is known to hold: looked at whole once an hour, and kept right by what is written in between."""
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -108,6 +108,14 @@ class HeldRecords:
                 MOST_RECORD_SETS,
             )
 
+    def look_at(self, names: Iterable[str], seconds: Callable[[], float]) -> None:
+        """Look at these names alone, one request each. Raises ZoneError."""
+        for name in names:
+            found = self._zone.get(name, seconds=seconds())
+            self._forget(name)
+            if found is not None:
+                self._remember(found)
+
     def publish(
         self,
         name: str,
@@ -117,7 +125,7 @@ class HeldRecords:
         """Have `name` hold what `decide` says, with the texts that are known as the domain's own; None where it says
         that nothing is to be written, or where that is there.
 
-        It is asked anew where somebody else writes the record meanwhile. Raises ZoneError, and what `decide` raises.
+        It is asked again where somebody else writes the record meanwhile. Raises ZoneError, and what `decide` raises.
         """
         for _ in range(_TRIES):
             decided = decide()

@@ -1,6 +1,6 @@
 """Publishes the ids of all domains in the provider's zone: what differs from what the zone is known to hold.
 
-Each record is decided anew from both tables right before it is written. What the zone held is remembered and looked at
+Each record is decided again from both tables right before it is written. What the zone held is remembered and looked at
 again once an hour, so that nothing is asked of Azure DNS as long as nothing has to be published. A run takes the
 seconds that it is given; where it stops, the next one goes on.
 """
@@ -23,8 +23,8 @@ from policy_store.azure.zones import (
     ZoneThrottled,
     open_zone,
 )
-from policy_store.delegation import MOST_RECORD_SETS, Left, Wanted, record_name, wanted
-from policy_store.dns_records import REPORTS_NAME, RecordSyntaxError, StsRecord, TlsrptRecord
+from policy_store.delegation import MOST_RECORD_SETS, Left, Wanted, record_name, shared_reports, wanted
+from policy_store.dns_records import REPORTS_NAME
 from policy_store.names import quoted
 from policy_store.settings import Settings
 from policy_store.tables.connection import open_table
@@ -33,6 +33,7 @@ from policy_store.tables.history import TABLE as HISTORY_TABLE
 from policy_store.tables.history import History
 from policy_store.tables.policies import PolicyTable
 from policy_store.tables.row import InvalidRow
+from policy_store.txt_records import RecordSyntaxError, StsRecord
 from policy_store.zone_id import ZoneId
 
 SECONDS = 25.0  # of one run beside an audit, which with reads of the tables that are begun last costs it 30
@@ -213,7 +214,7 @@ class Publisher:
             if len(self._told) >= MOST_RECORD_SETS:
                 self._told.clear()
             self._told.add(message)
-            _log.warning("left as it is in DNS: %s", message)
+            _log.warning("left unchanged in DNS: %s", message)
 
 
 class Unusable:
@@ -237,7 +238,7 @@ def open_publisher(settings: Settings) -> Publisher | Unusable:
     except ValueError as error:
         return Unusable(f"POLICY_DNS_ZONE: {error}")
     try:
-        reports = TlsrptRecord.parse(settings.reports_record).text if settings.reports_record else ""
+        reports = shared_reports(settings.reports_record)
     except RecordSyntaxError as error:
         return Unusable(f"POLICY_REPORTS_RECORD: {error}")
     read = partial(entry_of, PolicyTable(open_table(settings)), History(open_table(settings, HISTORY_TABLE)))
@@ -248,9 +249,9 @@ def open_publisher(settings: Settings) -> Publisher | Unusable:
 def _log_published(done: Published, zone: str) -> None:
     if done.repaired:
         held = ", ".join(quoted(text) for text in done.before)
-        _log.warning("%s.%s held %s, which somebody else wrote: it holds '%s' again", done.name, zone, held, done.text)
+        _log.warning("%s.%s had %s, which somebody else wrote: it has '%s' again", done.name, zone, held, done.text)
     else:
-        _log.info("%s.%s holds '%s'", done.name, zone, done.text)
+        _log.info("%s.%s has '%s'", done.name, zone, done.text)
 
 
 class _OutOfTime(Exception):

@@ -114,7 +114,7 @@ class Binding(BaseModel):
         "`failed`, at one of the commands"
     )
     records_first: list[DnsItem] = Field(description="the records that must be in DNS before the commands")
-    commands: list[str] = Field(description="the commands of the Azure CLI, for a shell; empty where all is done")
+    commands: list[str] = Field(description="the commands of the Azure CLI, for a shell; empty if all is done")
     records_last: list[DnsItem] = Field(description="the records to publish after the commands")
     records_to_remove: list[DnsItem] = Field(description="the records that nothing needs after the commands")
     problems: list[str] = Field(description="why it was refused or failed")

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
 from requests.utils import get_environ_proxies
 
-from policy_store.dns_records import TTL, strings_of
+from policy_store.dns_records import TTL
 from policy_store.settings import Settings
 from policy_store.tables.connection import app_identity, operator_identity
 from policy_store.tables.transport import transport
+from policy_store.txt_records import strings_of
 from policy_store.zone_id import ZoneId
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class RecordMissing(ZoneError):
 
 
 class RecordChanged(Exception):
-    """The record set is not what was read before: read it again, and decide anew."""
+    """The record set is not what was read before: read it again, and decide again."""
 
 
 @dataclass(frozen=True, slots=True)

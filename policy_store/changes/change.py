@@ -124,7 +124,7 @@ type Planned = Change | Unchanged | Refused | Failed
 
 
 def differences_of(before: Policy | None, after: Policy) -> tuple[str, ...]:
-    """What changes from one policy to another, a few words for each field; empty where they are equal."""
+    """What changes from one policy to another, a few words for each field; empty if they are equal."""
     if before is None:
         return (f"new, mode {after.mode}, max_age {after.max_age}, mx {' '.join(after.mx) or '-'}",)
     found = []

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 
 from policy_store.changes.change import Reason
 from policy_store.changes.desk import Desk
-from policy_store.dns_records import StsRecord, report_record
 from policy_store.durations import DAY, in_words
 from policy_store.life import cached_until, in_testing_since, removal_date
 from policy_store.lint.findings import Finding
@@ -20,9 +19,11 @@ from policy_store.sender.published import TxtState, compare, not_delegated, serv
 from policy_store.sender.report import not_checked
 from policy_store.sender.verdict import judge, passes_tls
 from policy_store.tables.entry import Entry
-from policy_store.tables.reports import ReportRow
+from policy_store.tables.report_row import ReportRow
 from policy_store.times import shown_due
-from policy_store.tlsrpt.evidence import Case, Demands, Verdict, verdict
+from policy_store.tlsrpt.case import Case, Demands
+from policy_store.tlsrpt.evidence import Verdict, verdict
+from policy_store.txt_records import StsRecord, report_record
 
 LONGEST_NOTE = 1000  # characters: a reason is a sentence, and two of them go into one row
 

@@ -27,14 +27,15 @@ from policy_store.changes.guard import (
     testing_reasons,
     world_reasons,
 )
-from policy_store.life import TESTING, mx_usable_from, removal_date, retired, served_everywhere
+from policy_store.delegation import record_name
+from policy_store.life import RETIRED_MAX_AGE, TESTING, mx_usable_from, removal_date, retired, served_everywhere
 from policy_store.policy import Mode, Policy, PolicySyntaxError
 from policy_store.tables.entry import Entry
 from policy_store.tables.history import Revision, key_of, newest_readable
-from policy_store.tables.reports import ReportRow
-from policy_store.tables.row import InvalidRow, Row
+from policy_store.tables.report_row import ReportRow
+from policy_store.tables.row import InvalidRow, Row, too_long
 from policy_store.times import shown
-from policy_store.tlsrpt.evidence import DEMANDS, Demands
+from policy_store.tlsrpt.case import DEMANDS, Demands
 
 DEFAULT_MODE: Mode = "testing"
 SLIP = timedelta(days=7)  # so long a text that was enforced may come back without a new testing period
@@ -165,8 +166,14 @@ def promote(
 
 
 def retire(desk: Desk, entry: Entry, *, why: str = "") -> Planned:
-    """The policy withdrawn: mode none, patterns kept, a day as max_age (RFC 8461 section 8.3)."""
+    """The policy withdrawn: mode none, patterns kept, a day as max_age (RFC 8461 section 8.3). So is an invalid row's:
+    another server may have served what it was meant to say.
+    """
     policy = entry.in_force
+    if policy is None and isinstance(entry.row, InvalidRow):
+        policy = Policy(mode="none", mx=entry.row.readable.get("mx") or (), max_age=RETIRED_MAX_AGE)
+        if too_long(policy):
+            policy = policy.model_copy(update={"mx": ()})
     if policy is None:
         remedy = f"'mta-sts show {entry.domain}' says why"
         return _refused(entry, Reason("no_policy", "it has no policy", remedy))
@@ -187,7 +194,16 @@ def remove(desk: Desk, entry: Entry, *, why: str = "", force: bool = False) -> P
     reasons = [] if force else removal_reasons(entry, now=desk.now, fresh_seconds=desk.store.fresh_seconds)
     if reasons:
         return Refused(entry.domain, tuple(reasons), forcible=True)
-    return Change(entry, None, desk.by, f"removed by force: {why}" if force else "")
+    why = f"removed by force: {why}" if force else ""
+    return Change(entry, None, desk.by, why, reasons=(_record_stays(entry.domain, desk.store.zone),))
+
+
+def _record_stays(domain: str, zone: str) -> Reason:
+    """What is left to do once the row is removed."""
+    if not zone:
+        return Reason("record_stays", f"its TXT record {record_name(domain)} may still be in DNS", "delete it")
+    message = f"its TXT record {record_name(domain)}.{zone} is not deleted with it"
+    return Reason("record_stays", message, f"'mta-sts dns publish {domain}' deletes it")
 
 
 def restore(desk: Desk, entry: Entry, time: datetime, *, why: str = "", force: bool = False) -> Planned:
@@ -226,6 +242,8 @@ def planned(
     """The change to `policy` with its findings and dates, unless lint refuses it or the reason is too long."""
     refusing, others = findings_of(entry, policy)
     against = lint_reasons(refusing)
+    if message := too_long(policy):
+        against.append(Reason("too_long", message, "remove patterns"))
     against += [
         Reason("too_long", f"the {name} has {len(text)} characters", f"shorten it to {LONGEST_NOTE}")
         for name, text in (("reason", why), ("note", note or ""), ("customer", customer or ""))

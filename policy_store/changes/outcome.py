@@ -17,8 +17,8 @@ class ReasonItem(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     code: str = Field(description="stays the same between versions")
-    message: str = Field(description="what is so")
-    remedy: str = Field(description="what to do; empty where there is nothing to do")
+    message: str = Field(description="what is wrong, or what was noticed")
+    remedy: str = Field(description="what to do; empty if there is nothing to do")
 
     @classmethod
     def of(cls, reason: Reason) -> Self:
@@ -36,9 +36,9 @@ class Outcome(BaseModel):
         description="`changed`; `unchanged`, since it was so already; `refused`, for the reasons given; `failed`, "
         "where the storage failed or somebody else changed the row meanwhile"
     )
-    before: str | None = Field(default=None, description="the policy text in force before; null where there was none")
-    after: str | None = Field(default=None, description="the policy text in force after; null where there is none")
-    id: str | None = Field(default=None, description="the id that DNS is to show; null in a dry run")
+    before: str | None = Field(default=None, description="the policy text in force before; null if there was none")
+    after: str | None = Field(default=None, description="the policy text in force after; null if there is none")
+    id: str | None = Field(default=None, description="the id that DNS should show; null in a dry run")
     publish_from: datetime | None = Field(default=None, description="from when DNS may show the id")
     usable_from: datetime | None = Field(
         default=None, description="from when MX records may name hosts that only new patterns allow; null without any"

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from policy_store.life import TESTING, cached_until, in_testing_since, new_patterns, removal_date
 from policy_store.tables.entry import Entry, ProblemCode
-from policy_store.tables.reports import ReportRow
+from policy_store.tables.report_row import ReportRow
 from policy_store.tlsrpt.overview import verdict_of
 from policy_store.tlsrpt.summary import by_domain
 

@@ -20,18 +20,18 @@ class PolicyState(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     domain: str = Field(description="the policy domain; for a row that no request finds, its PartitionKey as stored")
-    mode: Mode | None = Field(description="`enforce`, `testing` or `none`; null where no policy is served")
+    mode: Mode | None = Field(description="`enforce`, `testing` or `none`; null if no policy is served")
     mx: list[str] = Field(description="the patterns")
-    max_age: int | None = Field(description="seconds; null where no policy is served")
-    id: str | None = Field(description="the id of the newest revision, which DNS is to show; null before the first")
+    max_age: int | None = Field(description="seconds; null if no policy is served")
+    id: str | None = Field(description="the id of the newest revision, which DNS should show; null before the first")
     since: datetime | None = Field(description="since when the newest revision has been in force")
     customer: str = Field(description="whose domain it is, as the row says")
     note: str = Field(description="the note in the row")
-    dns: str | None = Field(description="with `--dns`, whether DNS shows the id; `right` where it does")
+    dns: str | None = Field(description="with `--dns`, whether DNS shows the id; `right` if it does")
     reports: Verdict | None = Field(
-        description="what TLS reports say, for `list` with `--reports`; null where they say nothing"
+        description="what TLS reports say, for `list` with `--reports`; null if they say nothing"
     )
-    problems: list[str] = Field(description="a sentence for everything that is wrong; empty where all is well")
+    problems: list[str] = Field(description="one sentence for each problem; empty if there is none")
 
 
 class PolicyDetails(PolicyState):

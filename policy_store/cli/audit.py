@@ -3,7 +3,7 @@
 import typer
 from pydantic import Field
 
-from policy_store.audit import AuditProblem, AuditReport
+from policy_store.audit import AuditProblem, AuditReport, recorder
 from policy_store.audit import audit as see_to
 from policy_store.cli.command import app
 from policy_store.cli.errors import PROBLEM
@@ -30,7 +30,7 @@ def audit(format_: FormatOption = None, json: JsonOption = False, store: StoreOp
         progress(tables.entries(), "walking both tables"),
         tables.policies,
         tables.history,
-        by=f"audit by {operator()}",
+        by=recorder(operator()),
         tell=problems.append,
     )
     if not manner.quiet:
@@ -45,10 +45,6 @@ def audit(format_: FormatOption = None, json: JsonOption = False, store: StoreOp
         if problems and shape == "table":
             print()
         tell = say if shape == "table" else complain
-        tell(
-            f"{report.domains} domains: {report.recorded} recorded, {report.invalid_row} invalid, "
-            f"{report.unreachable_row} that no request finds, {report.vanished_row} vanished"
-            + (f", {report.not_recorded} that could not be recorded" if report.not_recorded else "")
-        )
-    if problems:
+        tell(str(report))
+    if any(problem.severity == "error" for problem in problems):
         raise typer.Exit(PROBLEM)

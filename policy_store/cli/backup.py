@@ -35,7 +35,7 @@ def backup(
     force: Annotated[bool, typer.Option("--force", help="Overwrite FILE if it exists.")] = False,
     store: StoreOption = "",
 ) -> None:
-    """Save the tables whole in one file: every row with all its cells, every revision.
+    """Save both tables in one file: every row with all its cells, every revision.
 
     Example: mta-sts backup mta-sts-2026-11-26.jsonl.gz
     """
@@ -55,7 +55,7 @@ def restore(
     dry_run: DryRunOption = False,
     store: StoreOption = "",
 ) -> None:
-    """Put back what a backup has and the tables lack; what is there stays.
+    """Put back what is in a backup and missing in the tables; what is there stays.
 
     Example: mta-sts restore mta-sts-2026-11-26.jsonl.gz --dry-run
     """
@@ -81,7 +81,7 @@ def restore(
             done = {result: counts[table, result] for result in ("put back", "there", "kept", "held back")}
             say(
                 f"{_WORDS[table]}: {done['put back']} {would}, {done['there']} there already, "
-                f"{done['kept']} kept as they are, {done['held back']} held back"
+                f"{done['kept']} kept unchanged, {done['held back']} held back"
             )
     if counts[POLICY_TABLE, "held back"]:
         raise typer.Exit(PROBLEM)

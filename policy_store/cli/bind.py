@@ -135,7 +135,7 @@ def unbind(
     app_name: AppOption = "",
     group: GroupOption = "",
     run: RunOption = False,
-    force: Annotated[bool, typer.Option("--force", help="Even if senders may still come to it.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Even if senders may still use it.")] = False,
     json: JsonOption = False,
     resolver: ResolverOption = "",
     store: StoreOption = "",
@@ -158,7 +158,8 @@ def _named_app(name: str, group: str, store: str) -> tuple[str, str]:
     name, group = name or place.app, group or place.resource_group
     if not name or not group:
         raise CommandError(
-            "Name the app with --app and --resource-group, or --store with a store of which your file says both."
+            "Name the app with --app and --resource-group (-g), or write both into the file of your stores "
+            "('mta-sts stores' says where it is)."
         )
     return name, group
 

@@ -30,13 +30,13 @@ from policy_store.cli.screen import complain, progress, say
 from policy_store.cli.session import open_desk, open_store
 from policy_store.exchange.importer import LEFT_OUT, Importer
 from policy_store.exchange.proposal import Proposal
-from policy_store.exchange.sources import STANDARD_INPUT, together
+from policy_store.exchange.sources import STANDARD_INPUT, together, unread_lines
 from policy_store.exchange.targets import Target, list_separator, target_of, write_policies
 from policy_store.tables.entry import Entry
 from policy_store.tables.row import Row
 
 MxFromDnsOption = Annotated[
-    bool, typer.Option("--mx-from-dns", help="Propose the patterns from the MX records where the file has none.")
+    bool, typer.Option("--mx-from-dns", help="Take the patterns from the MX records where the file has none.")
 ]
 
 
@@ -52,12 +52,14 @@ def import_(
     ],
     mx_from_dns: MxFromDnsOption = False,
     keep_ids: Annotated[
-        bool, typer.Option("--keep-ids", help="Take over the id that DNS shows, where the text is the same.")
+        bool, typer.Option("--keep-ids", help="Keep the id that DNS shows, if the policy is the same.")
     ] = False,
     allow_private: Annotated[
         bool, typer.Option("--allow-private", help="With --keep-ids: ask policy hosts in private networks too.")
     ] = False,
-    update: Annotated[bool, typer.Option("--update", help="Change the domains that are here already, too.")] = False,
+    update: Annotated[
+        bool, typer.Option("--update", help="Also change domains that are already in the store.")
+    ] = False,
     customer: CustomerOption = None,
     note: ReasonOption = "",
     force: ForceOption = False,
@@ -82,6 +84,8 @@ def import_(
         desk, mx_from_dns=mx_from_dns, keep_ids=keep_ids, update=update, customer=customer, why=note, force=force
     )
     importing = _Importing(desk.store, dry_run=dry_run, yes=yes, verbose=verbose, json=json, reason=True)
+    for line in unread_lines(found):
+        complain(f"{line}.")
     importing.places = {proposal.domain: proposal.place for proposal in found if proposal.domain}
 
     def decide(proposal: Proposal) -> Planned:
@@ -138,7 +142,7 @@ class _Importing(Changing):
         counts, would = self.counts, "would be " if self.dry_run else ""
         if self.left_out:
             places = ", ".join(f"{domain} ({self.places[domain]})" for domain in self.left_out)
-            say(f"left out, since Microsoft holds their DNS and they cannot have a policy: {places}")
+            say(f"left out, because Microsoft runs their DNS and they cannot have a policy: {places}")
         say(
             f"{self.added} {would}added, {counts['changed'] - self.added} {would}changed, "
             f"{counts['unchanged'] - len(self.left_out)} unchanged, {len(self.left_out)} left out, "
@@ -189,7 +193,7 @@ def export(
                 yield row
             elif row is not None:
                 left_out += 1
-                complain(f"{row.domain} is left out, since its row holds no policy: {row}")
+                complain(f"{row.domain} is left out, because its row is not a valid policy: {row}")
 
     count = write_policies(target, kind, rows(), force=force, separator=list_separator() if excel else ",")
     if str(target) != "-":

@@ -15,12 +15,13 @@ from policy_store.changes.outcome import Outcome
 from policy_store.changes.selection import Selection
 from policy_store.cli.errors import PROBLEM, UNREACHABLE, WRONG_USE, CommandError
 from policy_store.cli.screen import coloured, complain, manner, print_json, printer, progress, say, suggest
-from policy_store.dns_records import StsRecord, records_to_delegate
+from policy_store.dns_records import records_to_delegate
 from policy_store.record_texts import block
 from policy_store.tables.entry import Entry
 from policy_store.tables.row import InvalidRow
 from policy_store.tables.store import Store
 from policy_store.times import shown, shown_due
+from policy_store.txt_records import StsRecord
 
 _FEW = 10  # named domains for which it prints that nothing changes
 
@@ -137,11 +138,9 @@ class Changing:
 
     def _tell_change(self, change: Change) -> None:
         if change.after is None:
-            if self.dry_run:
-                say(f"{change.domain} would be removed.")
-            else:
-                record = f"_mta-sts.{change.domain}"
-                say(f"{change.domain} is removed. Delete its TXT record {record} too, if it is still there.")
+            say(f"{change.domain} {'would be' if self.dry_run else 'is'} removed.")
+            for reason in change.reasons:
+                say(f"{change.domain}: {reason}")
             return
         if (self.verbose or self._alone) and not manner.quiet:
             for line in coloured(_difference(change)):
@@ -158,7 +157,7 @@ class Changing:
                 say(sentence)
 
     def _next(self) -> str:
-        """What comes after this command; empty where the outcomes themselves say it."""
+        """What comes after this command; empty if the outcomes themselves say it."""
         return ""
 
     def _tally(self) -> None:

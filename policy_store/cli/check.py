@@ -11,11 +11,12 @@ from typing import Annotated
 import typer
 from azure.core.exceptions import AzureError
 
-from policy_store.cli.check_screen import print_check, print_checks, write_junit
+from policy_store.cli.check_screen import COLUMNS, cells, print_check, print_checks, write_junit
 from policy_store.cli.command import app
 from policy_store.cli.errors import PROBLEM, UNREACHABLE, CommandError
 from policy_store.cli.options import (
     DnsSecondsOption,
+    FormatOption,
     HttpsSecondsOption,
     JsonOption,
     ResolverOption,
@@ -23,9 +24,9 @@ from policy_store.cli.options import (
     StoreOption,
     read_domains,
 )
-from policy_store.cli.screen import complain, print_json, progress
+from policy_store.cli.screen import Shape, complain, print_json, print_rows, progress, shape_of
 from policy_store.cli.session import NoStore, lookup, open_store
-from policy_store.exchange.sources import together
+from policy_store.exchange.sources import STANDARD_INPUT, together
 from policy_store.lint.findings import Finding
 from policy_store.policy import LARGEST_TEXT
 from policy_store.pool import concurrently
@@ -55,7 +56,7 @@ def check(
         str, typer.Option(metavar="FILE", help="Domains, one a line; - for standard input.", show_default=False)
     ] = "",
     watch: Annotated[
-        float, typer.Option(metavar="MINUTES", min=0, help="Check again so often and print changes only.")
+        float, typer.Option(metavar="MINUTES", min=0, help="Check again every MINUTES, and print only changes.")
     ] = 0,
     junit: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write a JUnit report for a pipeline.", show_default=False)
@@ -75,11 +76,12 @@ def check(
     https_seconds: HttpsSecondsOption = HTTPS_SECONDS,
     smtp_seconds: SmtpSecondsOption = SMTP_SECONDS,
     text_limit: Annotated[int, typer.Option(min=1, help="How many bytes of the policy are read.")] = LARGEST_TEXT,
+    format_: FormatOption = None,
     json: JsonOption = False,
     resolver: ResolverOption = "",
     store: StoreOption = "",
 ) -> None:
-    """Walk the way of a sending server: what becomes of a message to a domain, and why.
+    """Look at domains as a sending server does: what happens to a message, and why.
 
     Example: mta-sts check contoso.com
     """
@@ -101,18 +103,21 @@ def check(
             allow_private,
         )
 
+    shape = shape_of(format_, json=json)
     named = _named(domains or (), file, every=every)
 
     def names() -> list[str]:
         return list(dict.fromkeys([*named, *(tables.domains() if every and tables is not None else ())]))
 
     if watch:
-        _watch(names, network, tables, watch * _MINUTE, json=json)
+        _print_changes(_watch(names, network, tables, watch * _MINUTE), shape)
     all_names = names()
     found: list[Check] = []
     checks = progress(_check_all(all_names, network(), tables), "Checking", len(all_names))
-    if json:
+    if shape == "json":
         print_json(_kept(checks, found))
+    elif shape != "table":
+        print_rows(COLUMNS, map(cells, _kept(checks, found)), shape)
     else:
         found += checks
         print_checks(found, verbose=verbose)
@@ -146,6 +151,8 @@ def _named(domains: Sequence[str], file: str, *, every: bool) -> list[str]:
     """The domains that were named, each once. Raises CommandError."""
     texts = list(domains)
     if file:
+        if file != STANDARD_INPUT and not Path(file).exists():
+            raise CommandError(f"{file} does not exist: name a file with a domain on each line.")
         found = together([file])
         if wrong := [problem for proposal in found for problem in proposal.sentences]:
             raise CommandError("\n".join(wrong))
@@ -159,7 +166,7 @@ def _context(ca_file: Path | None) -> ssl.SSLContext:
     try:
         return strict_context(str(ca_file) if ca_file else None)
     except OSError as error:
-        raise CommandError(f"--ca-file {ca_file} holds no certificates in PEM: {error.strerror}.") from error
+        raise CommandError(f"--ca-file {ca_file} contains no certificates in PEM: {error.strerror}.") from error
 
 
 def _check_all(names: Sequence[str], network: Network, store: Store | None) -> Iterator[Check]:
@@ -205,10 +212,8 @@ def _watch(
     network: Callable[[], Network],
     store: Store | None,
     seconds: float,
-    *,
-    json: bool,
-) -> None:
-    """Check again and again, and print each check that says otherwise than the last one."""
+) -> Iterator[Check]:
+    """Check again and again; each check that says otherwise than the last one of its domain."""
     before: dict[str, Check] = {}
     while True:
         changed = [
@@ -218,11 +223,19 @@ def _watch(
         ]
         for item in changed:
             before[item.domain] = item
-            if json:
-                print(item.model_dump_json(by_alias=True), flush=True)
-            else:
-                print_check(item)
+            yield item
         time.sleep(seconds)
+
+
+def _print_changes(changes: Iterator[Check], shape: Shape) -> None:
+    """Print each as it comes; JSON in a line of its own, since the array would never end."""
+    if shape in ("tsv", "csv"):
+        print_rows(COLUMNS, map(cells, changes), shape)
+    for item in changes:
+        if shape == "json":
+            print(item.model_dump_json(by_alias=True), flush=True)
+        else:
+            print_check(item)
 
 
 def _essence(item: Check | None) -> object:

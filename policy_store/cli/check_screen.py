@@ -20,9 +20,18 @@ _MEANING: dict[Word, str] = {
     "verified": "a message goes to a verified host over TLS, or not at all",
     "unprotected": "a message is delivered, but nothing stops an attacker on the way",
     "deferred": "no MX host passes: a message waits, and bounces after some days",
-    "unknown": "what becomes of a message cannot be told from here",
+    "unknown": "what happens to a message cannot be found out from here",
 }
 _EXCHANGE = {"5.4.8": "5.4.8 (4.4.8 while it retries)", "5.7.5": "5.7.5 (4.7.5 while it retries)"}
+
+
+COLUMNS = ("domain", "verdict", "if_enforced", "policy", "mail_hosts", "findings")
+
+
+def cells(item: Check) -> tuple[str, ...]:
+    """A check as one row of data, by COLUMNS."""
+    findings = "; ".join(f"{found.severity} {found.code}: {found.message}" for found in item.findings)
+    return item.domain, item.verdict, item.if_enforced, item.published, _checked(item), findings
 
 
 def print_checks(found: Sequence[Check], *, verbose: bool) -> None:
@@ -47,7 +56,9 @@ def print_check(item: Check) -> None:
     for line in (_MEANING[item.verdict], f"policy: {_policy(item)}", f"mail hosts: {_mail_hosts(item)}"):
         console.print(Padding(Text(line), (0, 0, 0, 2)))
     if item.reports_to:
-        here = "an app such as this takes them" if item.reports_posted_here else "none is posted to an app such as this"
+        here = (
+            "an app like this one receives them" if item.reports_posted_here else "no app like this one receives them"
+        )
         console.print(Padding(Text(f"reports go to {', '.join(item.reports_to)}: {here}"), (0, 0, 0, 2)))
     if item.mx:
         rows = [
@@ -61,7 +72,7 @@ def print_check(item: Check) -> None:
 
 def _policy(item: Check) -> str:
     report = f" (a report would say {item.result_type})" if item.result_type else ""
-    return ("cannot be told from here" if item.published == "unknown" else item.published) + report
+    return ("cannot be found out from here" if item.published == "unknown" else item.published) + report
 
 
 def _mail_hosts(item: Check) -> str:
@@ -75,15 +86,17 @@ def _mail_hosts(item: Check) -> str:
 def _print_lines(found: Sequence[Check]) -> None:
     """A line for each domain."""
     rows = [("domain", "verdict", "policy", "mail hosts", "findings")]
-    for item in found:
-        hosts = item.mail_hosts
-        checked = f"{hosts.passing} of {len(item.mx)} verified" if hosts.state == "checked" else hosts.state
-        rows.append((item.domain, item.verdict, item.published, checked, _problems(item)))
+    rows += [(item.domain, item.verdict, item.published, _checked(item), _problems(item)) for item in found]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:  # never folded, so that a search finds each name
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         printer().print(Text(line.rstrip()), soft_wrap=True)
     printer().print()
+
+
+def _checked(item: Check) -> str:
+    hosts = item.mail_hosts
+    return f"{hosts.passing} of {len(item.mx)} verified" if hosts.state == "checked" else hosts.state
 
 
 def _problems(item: Check) -> str:
@@ -99,7 +112,7 @@ def _totals(found: Sequence[Check]) -> str:
     blind = sum(item.saw_nothing for item in found)
     bad = sum(item.is_bad for item in found)
     parts += [f"{bad} with problems"] if bad else []
-    parts += [f"nothing was looked up of {blind}"] if blind else []
+    parts += [f"nothing could be looked up for {blind}"] if blind else []
     return f"{len(found)} domains: {', '.join(parts)}"
 
 

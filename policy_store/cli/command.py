@@ -16,13 +16,13 @@ from policy_store.cli.screen import manner, prepare_output
 # The heading, the name, the module, and the first sentence of its help: so that help imports none of the modules.
 COMMANDS = {
     "Look": {
-        "web": ("web", "Open the page on which all of this is done in a browser, on this machine only."),
+        "web": ("web", "Do all of this in a browser: a page on this machine only."),
         "list": ("look", "List the policies: mode, patterns, age of the revision, problems."),
-        "show": ("look", "Show all about the policy of one domain."),
+        "show": ("look", "Show everything about the policy of one domain."),
         "plan": ("promote", "List what has to be done next, and when, in all domains."),
-        "check": ("check", "Walk the way of a sending server: what becomes of a message to a domain, and why."),
-        "lint": ("lint", "Find what senders refuse or misinterpret: in rows of the store, or in texts."),
-        "reports": ("reports", "The TLS reports that senders write: look at them, and bring in mailed ones."),
+        "check": ("check", "Look at domains as a sending server does: what happens to a message, and why."),
+        "lint": ("lint", "Find what senders refuse or misinterpret, in the rows of the store or in files."),
+        "reports": ("reports", "The TLS reports that senders write: look at them, and import those that came by mail."),
         "history": ("look", "List the revisions of a domain, the newest first."),
         "diff": ("look", "Show what changed between two revisions of a domain."),
     },
@@ -31,9 +31,9 @@ COMMANDS = {
         "import": ("bulk", "Add many policies from files: CSV, JSON, accepted domains, or a folder of policy texts."),
         "edit": ("edit", "Change the policies of some domains, each only if nobody else changed it meanwhile."),
         "promote": ("promote", "Go from testing to enforce, once nothing in the policy or in DNS would stop mail."),
-        "rollback": ("edit", "Put an older text in force again, as a new revision with a new id."),
-        "retire": ("promote", "Withdraw policies; says from when the TXT record and the row may be deleted."),
-        "remove": ("edit", "Remove the row of a domain that was retired; its history stays."),
+        "rollback": ("edit", "Put an older policy in force again, as a new revision with a new id."),
+        "retire": ("promote", "Withdraw policies; prints from when the TXT record and the row may be deleted."),
+        "remove": ("remove", "Remove a retired domain, row and DNS record; its history stays."),
     },
     "DNS and Azure": {
         "dns": ("dns", "The DNS records: print, check and publish them."),
@@ -43,8 +43,8 @@ COMMANDS = {
     "Look after the store": {
         "stores": ("stores", "List the stores that your configuration file names, for --store NAME."),
         "audit": ("audit", "Record what was changed by hand and report what is broken."),
-        "backup": ("backup", "Save the tables whole in one file: every row with all its cells, every revision."),
-        "restore": ("backup", "Put back what a backup has and the tables lack; what is there stays."),
+        "backup": ("backup", "Save both tables in one file: every row with all its cells, every revision."),
+        "restore": ("backup", "Put back what is in a backup and missing in the tables; what is there stays."),
         "export": ("bulk", "Write policies to a CSV or JSON file, or to a folder of policy texts."),
         "site": ("site", "Write policies as static sites, for Azure Static Web Apps or GitHub Pages."),
         "stats": ("stats", "Count exported log lines: fetches by domain and sender, unknown hosts, slow answers."),

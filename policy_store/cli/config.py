@@ -61,6 +61,7 @@ class NamedStore(BaseModel):
     resource_group: str = ""
     verification_id: str = ""
     dns_zone: str = ""
+    reports_record: str = ""
 
     @model_validator(mode="before")
     @classmethod
@@ -98,6 +99,7 @@ PLACE_SETTINGS = {
     "resource_group": "POLICY_RESOURCE_GROUP",
     "verification_id": "POLICY_VERIFICATION_ID",
     "dns_zone": "POLICY_DNS_ZONE",
+    "reports_record": "POLICY_REPORTS_RECORD",
 }
 """What belongs to a store beside its address, and the setting that says it where no file does."""
 
@@ -122,7 +124,7 @@ class StoresFile(BaseModel):
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> "StoresFile":
-        """The file that POLICY_CONFIG names, or that in the platform's place; empty where that one is not there.
+        """The file that POLICY_CONFIG names, or that in the platform's place; empty if that one is not there.
 
         Raises CommandError where it cannot be read, with the line or the key.
         """
@@ -169,6 +171,6 @@ def _reason(problem: Any) -> str:
     if problem["type"] == "extra_forbidden":
         known = StoresFile if len(problem["loc"]) == 1 else NamedStore
         names = (field.alias or name for name, field in known.model_fields.items() if name != "path")
-        return f"{place} is not known: there are {', '.join(names)}"
+        return f"{place} is not a known key: there are {', '.join(names)}"
     message = str(problem["msg"]).removeprefix("Value error, ")
     return f"{place}: {message}" if place else message

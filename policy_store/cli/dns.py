@@ -1,13 +1,12 @@
-"""The group `dns`: the records to publish for each domain and from when, and whether the world sees them."""
+"""The group `dns`, and its command `show`: the records to publish for each domain, and from when."""
 
 import re
 import shlex
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -15,13 +14,12 @@ from policy_store.changes.records import DnsItem, Wanted, records_of
 from policy_store.changes.selection import Selection
 from policy_store.cli import session
 from policy_store.cli.command import app
+from policy_store.cli.dns_check import check, entries_with_records
 from policy_store.cli.errors import PROBLEM, CommandError
 from policy_store.cli.options import (
     AllOption,
     DomainsArgument,
-    FormatOption,
     JsonOption,
-    ResolverOption,
     StoreOption,
     WhereOption,
     read_domain,
@@ -34,33 +32,25 @@ from policy_store.cli.screen import (
     complain,
     print_json,
     print_rows,
-    print_table,
-    printer,
     progress,
     shape_of,
 )
-from policy_store.cli.session import lookup, open_store
-from policy_store.dns_records import DnsRecord, RecordSyntaxError, TlsrptRecord
+from policy_store.cli.session import open_store
+from policy_store.dns_records import DnsRecord
 from policy_store.names import InvalidName
 from policy_store.printable import clean
 from policy_store.record_texts import CSV_COLUMNS, block, csv_row, letter
 from policy_store.record_texts import state as record_state
-from policy_store.sender.lookup import HTTPS_PORT
-from policy_store.tables.entry import Entry
 from policy_store.tables.store import Store
 from policy_store.times import shown_due
-
-if TYPE_CHECKING:
-    from policy_store.sender.dns_check import DnsCheck  # brings dnspython, which only the check needs
+from policy_store.txt_records import RecordSyntaxError, TlsrptRecord
 
 _RESOURCE_GROUP = '"$RESOURCE_GROUP"'
-_FETCH_SECONDS = 10  # senders that matter have given up by then
 _NEXT_URI = re.compile(r",(?=\s*(?:mailto|https):)", re.IGNORECASE)
 _PLAIN = re.compile(r"[A-Za-z0-9_.-]+")
 
 group = typer.Typer(help="The DNS records: print, check and publish them.", no_args_is_help=True)
 app.add_typer(group, name="dns")
-group.command("publish")(publish)
 
 
 @group.command("show")
@@ -163,64 +153,6 @@ def show(
         raise typer.Exit(PROBLEM)
 
 
-@group.command("check")
-def check(
-    domains: DomainsArgument = None,
-    every: AllOption = False,
-    where: WhereOption = None,
-    https_port: Annotated[int, typer.Option(min=1, max=65535, help="The policy hosts' port.")] = HTTPS_PORT,
-    ca_file: Annotated[
-        str, typer.Option(metavar="FILE", help="Authorities (PEM) to trust too.", show_default=False)
-    ] = "",
-    allow_private: Annotated[
-        bool, typer.Option("--allow-private", help="Ask policy hosts in private networks too.")
-    ] = False,
-    format_: FormatOption = None,
-    json: JsonOption = False,
-    resolver: ResolverOption = "",
-    store: StoreOption = "",
-) -> None:
-    """Compare live DNS, and the text served, with the store.
-
-    Example: mta-sts dns check --all
-    """
-    from policy_store.sender.dns_check import DnsChecker
-    from policy_store.sender.network import Network
-    from policy_store.sender.tls import strict_context
-
-    selection = read_selection(domains, every=every, where=where)
-    try:
-        context = strict_context(ca_file or None)
-    except OSError as error:  # ssl.SSLError is one
-        raise CommandError(f"--ca-file {ca_file} cannot be read as PEM: {error.strerror or error}.") from error
-    tables = open_store(store)
-    network = Network(
-        lookup(resolver).resolver,
-        context,
-        "",
-        https_port=https_port,
-        https_seconds=_FETCH_SECONDS,
-        allow_private=allow_private,
-    )
-    checker = DnsChecker(network, tables.fresh_seconds, session.now(), tables.zone)
-    checks = progress(checker.check_all(_entries(tables, selection)), "checking", len(selection.domains) or None)
-    _print_checks(checks, shape_of(format_, json=json))
-
-
-def _entries(store: Store, selection: Selection) -> Iterator[Entry]:
-    """The domains that are selected and have a policy, or had one that was never taken back.
-
-    Raises CommandError for a named one without any.
-    """
-    for entry in selection.entries(store):
-        if entry.row or entry.vanished:
-            yield entry
-        elif selection.named:
-            has = "was removed" if entry.revisions else "is not in the store"
-            domain = entry.domain
-            raise CommandError(f"{domain} {has}: it needs no records; 'mta-sts add {domain}' adds a policy.", PROBLEM)
-
-
 def _records(
     store: Store, selection: Selection, wanted: Wanted
 ) -> tuple[list[DnsRecord], list[str], Mapping[str, str]]:
@@ -228,7 +160,7 @@ def _records(
     customers: dict[str, str] = {}
     records: list[DnsRecord] = []
     problems: list[str] = []
-    for entry in progress(_entries(store, selection), "reading", len(selection.domains) or None):
+    for entry in progress(entries_with_records(store, selection), "reading", len(selection.domains) or None):
         problems += [
             f"{entry.domain}: {problem}."
             for problem in entry.problems()
@@ -246,7 +178,7 @@ def _wait_until(end: datetime) -> None:
     """Wait, and say for how long."""
     seconds = (end - session.now()).total_seconds()
     if seconds > 0:
-        complain(f"Waiting until {shown_due(end)}, {seconds:.0f} s: until then some worker may serve an older text.")
+        complain(f"Waiting until {shown_due(end)}, {seconds:.0f} s: until then some worker may serve an older policy.")
         time.sleep(seconds)
 
 
@@ -290,36 +222,13 @@ def _print_lines(records: Iterable[DnsRecord], wanted: Wanted, resource_group: s
             print(f"{mark} publish from {since} on, not before:")
         print(f"{mark} in the zone {record.zone}: {line}" if wanted.delegate not in ("", record.zone) else line)
     if latest:
-        complain(f"Publish this from {latest} on: until then some worker may serve an older text (--wait waits).")
+        complain(f"Publish this from {latest} on: until then some worker may serve an older policy (--wait waits).")
 
 
 def _from(record: DnsRecord) -> str:
     """From when the record may be published, for people; empty for now."""
     due = record.not_before
     return shown_due(due) if due and session.now() < due else ""
-
-
-def _print_checks(checks: "Iterable[DnsCheck]", shape: Shape) -> None:
-    """Print what the world sees. Raises typer.Exit where a domain is not right."""
-    counts: Counter[str] = Counter()
-
-    def counted() -> "Iterator[DnsCheck]":
-        for found in checks:
-            counts[found.status] += 1
-            yield found
-
-    if shape == "json":
-        print_json(counted())
-    elif shape != "table":
-        rows = ((found.domain, found.status, found.detail) for found in counted())
-        print_rows(("domain", "status", "detail"), rows, shape)
-    else:
-        print_table(("domain", "status", "detail"), [(found.domain, found.status, found.detail) for found in counted()])
-        words = ", ".join(f"{count} {word}" for word, count in counts.most_common())
-        print()
-        printer().print(f"{counts.total()} domains: {words}" if counts.total() != 1 else f"1 domain: {words}")
-    if counts.total() != counts["right"]:
-        raise typer.Exit(PROBLEM)
 
 
 def _read_rua(texts: Sequence[str]) -> tuple[str, ...]:
@@ -329,3 +238,7 @@ def _read_rua(texts: Sequence[str]) -> tuple[str, ...]:
         return TlsrptRecord(tuple(uris)).rua if texts else ()
     except RecordSyntaxError as error:
         raise CommandError(f"--rua: {error}.") from error
+
+
+group.command("check")(check)
+group.command("publish")(publish)

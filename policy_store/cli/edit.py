@@ -1,4 +1,4 @@
-"""The commands that change policies: add, edit, rollback, remove."""
+"""The commands that change policies: add, edit, rollback."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -66,7 +66,7 @@ NoteOption = Annotated[
     str | None,
     typer.Option(metavar="TEXT", help="A note for people: it stays in the row and is recorded with the revision."),
 ]
-MxFromDnsOption = Annotated[bool, typer.Option("--mx-from-dns", help="Propose the patterns from the MX records.")]
+MxFromDnsOption = Annotated[bool, typer.Option("--mx-from-dns", help="Take the patterns from the MX records.")]
 
 
 @app.command("add")
@@ -152,7 +152,7 @@ def edit(
         typer.Option(metavar="PATTERN", help="A pattern to add; says from when MX records may use it."),
     ] = None,
     drop_mx: Annotated[
-        list[str] | None, typer.Option(metavar="PATTERN", help="A pattern to delete, once nobody needs it.")
+        list[str] | None, typer.Option(metavar="PATTERN", help="A pattern to remove, once no sender needs it.")
     ] = None,
     customer: CustomerOption = None,
     note: NoteOption = None,
@@ -213,7 +213,7 @@ def rollback(
     resolver: ResolverOption = "",
     store: StoreOption = "",
 ) -> None:
-    """Put an older text in force again, as a new revision with a new id.
+    """Put an older policy in force again, as a new revision with a new id.
 
     Example: mta-sts rollback contoso.com 20261124193000Z
 
@@ -241,30 +241,6 @@ def rollback(
         return operations.restore(desk, entry, time, why=note, force=force)
 
     changing.run_selected(selection, decide, "looking", gone=True)
-
-
-@app.command("remove")
-def remove(
-    domain: DomainArgument,
-    note: ReasonOption = "",
-    force: ForceOption = False,
-    yes: YesOption = False,
-    dry_run: DryRunOption = False,
-    json: JsonOption = False,
-    store: StoreOption = "",
-) -> None:
-    """Remove the row of a domain that was retired; its history stays.
-
-    Example: mta-sts remove contoso.com
-    """
-    need_reason(force=force, note=note)
-    name = read_domain(domain)
-    desk = open_desk(store)
-
-    def decide() -> Planned:
-        return operations.remove(desk, desk.store.entry(name), why=note, force=force)
-
-    Changing(desk.store, "removed", dry_run=dry_run, yes=yes, json=json).run([attempt(decide, name)])
 
 
 def read_patterns(texts: Sequence[str] | None) -> tuple[str, ...]:

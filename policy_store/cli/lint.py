@@ -37,7 +37,7 @@ def lint(
     json: JsonOption = False,
     store: StoreOption = "",
 ) -> None:
-    """Find what senders refuse or misinterpret: in rows of the store, or in texts.
+    """Find what senders refuse or misinterpret, in the rows of the store or in files.
 
     Example: mta-sts lint contoso.com ./mta-sts.txt
     """

@@ -1,6 +1,7 @@
 """The commands that look at policies and change nothing: list, show, history, diff."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from itertools import islice
 from typing import Annotated
 
@@ -11,7 +12,15 @@ from rich.table import Table
 from rich.text import Text
 
 from policy_store.changes.selection import Selection, read_conditions
-from policy_store.changes.state import PolicyState, RevisionItem, details_of, difference_of, state_of
+from policy_store.changes.state import (
+    Difference,
+    PolicyDetails,
+    PolicyState,
+    RevisionItem,
+    details_of,
+    difference_of,
+    state_of,
+)
 from policy_store.cli import session
 from policy_store.cli.command import app
 from policy_store.cli.errors import PROBLEM, CommandError
@@ -33,13 +42,14 @@ from policy_store.pool import ordered
 from policy_store.printable import clean
 from policy_store.tables.entry import Entry
 from policy_store.tables.history import Revision
-from policy_store.tables.reports import ReportRow
+from policy_store.tables.report_row import ReportRow
 from policy_store.tables.store import Store
 from policy_store.times import age, shown
 from policy_store.tlsrpt.overview import recent_rows, verdict_of
 from policy_store.tlsrpt.summary import by_domain
 
 _COLUMNS = ("domain", "mode", "mx", "max_age", "id", "since", "customer", "note", "dns", "problems")
+_MORE_COLUMNS = ("by", "modified", "reports")  # of `show`
 _BATCH = 100  # lines that are laid out at once
 
 
@@ -99,8 +109,10 @@ def list_(
 
 
 @app.command("show")
-def show(domain: DomainArgument, json: JsonOption = False, store: StoreOption = "") -> None:
-    """Show all about the policy of one domain.
+def show(
+    domain: DomainArgument, format_: FormatOption = None, json: JsonOption = False, store: StoreOption = ""
+) -> None:
+    """Show everything about the policy of one domain.
 
     Example: mta-sts show contoso.com
     """
@@ -114,8 +126,12 @@ def show(domain: DomainArgument, json: JsonOption = False, store: StoreOption = 
     now = session.now()
     rows = recent_rows(tables.reports, now, entry.domain)
     details = details_of(entry, None if rows is None else verdict_of(entry, tuple(rows), now, tables.fresh_seconds))
-    if json:
+    shape = shape_of(format_, json=json)
+    if shape == "json":
         print_json(details)
+        return
+    if shape != "table":
+        print_rows((*_COLUMNS, *_MORE_COLUMNS), [_more_cells(details)], shape)
         return
     lines = [("domain", details.domain), *(("policy", line) for line in (details.text or "none").split("\r\n") if line)]
     if details.since:
@@ -143,10 +159,7 @@ def history(
         print_json(items)
         return
     if shape != "table":
-        rows = (
-            (item.domain, item.id, f"{item.since:%Y-%m-%dT%H:%M:%SZ}", _mode(item.text), item.by, item.note)
-            for item in items
-        )
+        rows = ((item.domain, item.id, _time(item.since), _mode(item.text), item.by, item.note) for item in items)
         print_rows(("domain", "id", "since", "mode", "by", "note"), rows, shape)
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -161,8 +174,9 @@ def history(
 @app.command("diff")
 def diff(
     domain: DomainArgument,
-    older: Annotated[str, typer.Argument(metavar="OLDER", show_default=False, help="The id of the older text.")] = "",
-    newer: Annotated[str, typer.Argument(metavar="NEWER", show_default=False, help="The id of the newer text.")] = "",
+    older: Annotated[str, typer.Argument(metavar="OLDER", show_default=False, help="The id of the older policy.")] = "",
+    newer: Annotated[str, typer.Argument(metavar="NEWER", show_default=False, help="The id of the newer policy.")] = "",
+    format_: FormatOption = None,
     json: JsonOption = False,
     store: StoreOption = "",
 ) -> None:
@@ -174,20 +188,31 @@ def diff(
     known = entry.known
     if not known:
         raise CommandError(
-            f"{entry.domain} has no text to compare: its row is invalid and never was valid, "
+            f"{entry.domain} has no policy to compare: its row is invalid and never was valid, "
             f"'mta-sts show {entry.domain}' says why.",
             PROBLEM,
         )
     after = _revision(entry, newer) if newer else known[-1]
     before = _revision(entry, older) if older else known[-2] if len(known) > 1 else None
     found = difference_of(entry, before, after)
-    if json:
+    shape = shape_of(format_ or "table", json=json)  # a difference is data already
+    if shape == "json":
         print_json(found)
+    elif shape != "table":
+        print_rows(("domain", "before", "after", "change", "line"), _changes(found), shape)
     elif found.lines:
         for line in coloured(found.lines):
             printer().print(line, soft_wrap=True)
     else:
         print(f"The texts of {found.before or 'the row'} and {found.after or 'the row'} are equal.")
+
+
+def _changes(found: Difference) -> Iterator[tuple[str, str, str, str, str]]:
+    """A line for each line of the texts that is in one of them only."""
+    words = {"-": "removed", "+": "added"}
+    for line in found.lines[2:]:  # after the names of the two texts
+        if line[:1] in words:
+            yield found.domain, found.before, found.after, words[line[0]], line[1:]
 
 
 def _existing(tables: Store, domain: str) -> Entry:
@@ -236,9 +261,19 @@ def _print_states(states: Iterable[PolicyState], *, dns: bool, reports: bool) ->
 
 def _cells(state: PolicyState) -> tuple[str, ...]:
     """A state as one row of data."""
-    since, max_age = (f"{state.since:%Y-%m-%dT%H:%M:%SZ}" if state.since else ""), state.max_age
+    since, max_age = _time(state.since), state.max_age
     values = (state.mode or "", " ".join(state.mx), "" if max_age is None else str(max_age), state.id or "", since)
     return (state.domain, *values, state.customer, state.note, state.dns or "", "; ".join(state.problems))
+
+
+def _more_cells(details: PolicyDetails) -> tuple[str, ...]:
+    """The same with what `show` has in addition."""
+    reports = f"{details.reports.verdict}: {details.reports.sentence}" if details.reports else ""
+    return (*_cells(details), details.by or "", _time(details.modified), reports)
+
+
+def _time(time: datetime | None) -> str:
+    return f"{time:%Y-%m-%dT%H:%M:%SZ}" if time else ""
 
 
 def _until_problem(states: Iterator[PolicyState]) -> Iterator[PolicyState]:

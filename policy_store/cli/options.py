@@ -28,8 +28,8 @@ StoreOption = Annotated[
     typer.Option(
         "--store",
         metavar="STORE",
-        help="The store, in place of that in the app settings: a name from your file (mta-sts stores), the address of "
-        "a table service, or a connection string.",
+        help="The store to use instead of that in the app settings: a name from your file (mta-sts stores), the "
+        "address of a table service, or a connection string.",
         show_default=False,
         autocompletion=_store_names,
     ),
@@ -64,7 +64,7 @@ ResolverOption = Annotated[
     typer.Option(
         "--resolver",
         metavar="ADDRESS[:PORT]",
-        help="Ask this DNS server in place of the system's.",
+        help="Ask this DNS server instead of the system's.",
         show_default=False,
     ),
 ]
@@ -74,10 +74,10 @@ SmtpSecondsOption = Annotated[
     float, typer.Option("--smtp-seconds", min=0.1, help="How long an SMTP step may take, the greeting too.")
 ]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would change and change nothing.")]
-YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask: for scripts.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation (for scripts).")]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Print every difference.")]
 ForceOption = Annotated[
-    bool, typer.Option("--force", help="Go ahead in spite of a refusal; needs --note with the reason.")
+    bool, typer.Option("--force", help="Go ahead although it was refused; needs --note with the reason.")
 ]
 ReasonOption = Annotated[
     str,

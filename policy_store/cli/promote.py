@@ -38,7 +38,7 @@ from policy_store.life import TESTING
 from policy_store.sender.limits import DNS_SECONDS, HTTPS_SECONDS, SMTP_SECONDS, Limits
 from policy_store.tables.entry import Entry
 from policy_store.times import shown_due
-from policy_store.tlsrpt.evidence import DEMANDS, Demands
+from policy_store.tlsrpt.case import DEMANDS, Demands
 from policy_store.tlsrpt.overview import recent_rows
 
 _SHOWN = 5  # domains that are named of those for which the same is to be done
@@ -51,15 +51,15 @@ def promote(
     where: WhereOption = None,
     after: Annotated[int, typer.Option(min=0, metavar="DAYS", help="How long testing has to last.")] = TESTING.days,
     report_days: Annotated[
-        int, typer.Option(min=1, max=28, metavar="DAYS", help="Of these days, those with a TLS report.")
+        int, typer.Option(min=1, max=28, metavar="DAYS", help="On how many of these days there must be a TLS report.")
     ] = DEMANDS.days,
     report_window: Annotated[
-        int, typer.Option(min=1, max=28, metavar="DAYS", help="The last days whose reports count.")
+        int, typer.Option(min=1, max=28, metavar="DAYS", help="How many of the last days count.")
     ] = DEMANDS.window,
     report_sessions: Annotated[
-        int, typer.Option(min=1, metavar="NUMBER", help="The sessions that passed in these reports.")
+        int, typer.Option(min=1, metavar="NUMBER", help="How many sessions must have passed in these reports.")
     ] = DEMANDS.sessions,
-    reporters: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="The senders that reported.")] = (
+    reporters: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="How many senders must have reported.")] = (
         DEMANDS.reporters
     ),
     failure_days: Annotated[
@@ -67,7 +67,7 @@ def promote(
     ] = DEMANDS.failure_days,
     without_reports: Annotated[
         bool,
-        typer.Option("--without-reports", help="Do without reports, where none has come for --silent-days of testing."),
+        typer.Option("--without-reports", help="Go on without reports, if none has come in --silent-days of testing."),
     ] = False,
     silent_days: Annotated[
         int, typer.Option(min=1, metavar="DAYS", help="How long testing has to last without a report.")
@@ -132,7 +132,7 @@ def retire(
     json: JsonOption = False,
     store: StoreOption = "",
 ) -> None:
-    """Withdraw policies; says from when the TXT record and the row may be deleted.
+    """Withdraw policies; prints from when the TXT record and the row may be deleted.
 
     Example: mta-sts retire contoso.com --note "the customer left"
     """

@@ -26,10 +26,11 @@ from policy_store.cli.options import (
     read_selection,
 )
 from policy_store.cli.screen import complain, print_json, progress, say
-from policy_store.delegation import record_name
+from policy_store.delegation import record_name, shared_reports
 from policy_store.tables.entry import Entry
 from policy_store.tables.store import Store
 from policy_store.times import shown_due
+from policy_store.txt_records import RecordSyntaxError
 from policy_store.zone_id import ZoneId
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ _WORDS = {
     "deleted": "deleted",
     "right": "right already",
     "wait": "not due yet",
-    "left": "left as they are",
+    "left": "left unchanged",
     "failed": "failed",
 }
 
@@ -52,16 +53,17 @@ class PublishItem(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    domain: str = Field(description="the policy domain")
-    zone: str = Field(description="the zone in Azure DNS; empty where none was found")
+    domain: str = Field(description="the policy domain; empty for the one record for reports in the delegation zone")
+    zone: str = Field(description="the zone in Azure DNS; empty if none was found")
     name: str = Field(description="the full name of the record, without a final dot")
     state: PublishState = Field(
-        description="`published` or `deleted`; `publish` or `delete` in a dry run; `right`, since it was so already; "
-        "`wait`, since some worker may still serve an older text; `left`; `failed`"
+        description="`published` or `deleted`; `publish` or `delete` in a dry run; `right`, because nothing had to "
+        "change; `wait`, because some worker may still serve an older policy, or some sender may still apply one; "
+        "`left`; `failed`"
     )
     before: list[str] = Field(description="the TXT records that were there")
-    value: str | None = Field(description="the TXT record that is to be there; null where there is none")
-    not_before: datetime | None = Field(description="from when it may be published")
+    value: str | None = Field(description="the TXT record that should be there; null if none should")
+    not_before: datetime | None = Field(description="from when it may be published, or deleted")
     detail: str = Field(description="why it was left, or failed; else empty")
 
     @classmethod
@@ -135,38 +137,56 @@ def _plans(
     entries: list[Entry], settings: "Settings", store: Store, subscription: str, resource_group: str
 ) -> tuple[_Plans, list[Planned]]:
     """What becomes of each domain, with the zone that it is in, and the domains without a zone. Raises CommandError."""
+    lost: list[Planned] = []
     try:
-        places, lost = _places(entries, settings, subscription, resource_group)
-        plans: _Plans = []
-        for zone, own, here in places:
-            publication = Publication(
-                open_zone(zone, settings, operator=True),
-                zone.name,
-                store,
-                now=session.now,
-                clock=time.monotonic,
-                pause=_pause,
-                name_of=_name_in(zone.name) if own else record_name,
-            )
-            plans += [(publication, planned) for planned in publication.plan(here)]
+        if subscription:
+            found, lost = _own_zones(entries, zones_of(subscription, settings, resource_group))
+            places = [(_publication(zone, settings, store, _name_in(zone.name)), here) for zone, here in found]
+        else:
+            places = [(delegation(settings, store, _reports(settings)), entries)]
+        plans = [(publication, planned) for publication, here in places for planned in publication.plan(here)]
     except ZoneError as error:
         raise CommandError(f"{error}.", UNREACHABLE) from error
     return plans, lost
 
 
-def _places(
-    entries: list[Entry], settings: "Settings", subscription: str, resource_group: str
-) -> tuple[list[tuple[ZoneId, bool, list[Entry]]], list[Planned]]:
-    """The zones, whether they are the domains' own, and the domains in each; and the domains without one."""
-    if not subscription:
-        try:
-            zone = ZoneId.parse(settings.dns_zone)
-        except ValueError as error:
-            missing = "POLICY_DNS_ZONE is not set: there is no delegation zone. For the domains' own zones in Azure DNS"
-            reason = f"POLICY_DNS_ZONE: {error}. For the domains' own zones" if settings.dns_zone else missing
-            raise CommandError(f"{reason}, give --subscription.", WRONG_USE) from error
-        return [(zone, False, entries)], []
-    zones = {zone.name: zone for zone in zones_of(subscription, settings, resource_group)}
+def delegation(settings: "Settings", store: Store, reports: str = "") -> Publication:
+    """The delegation zone that the settings name, as its operator. Raises CommandError where they name none."""
+    try:
+        zone = ZoneId.parse(settings.dns_zone)
+    except ValueError as error:
+        missing = "POLICY_DNS_ZONE is not set: there is no delegation zone. For the domains' own zones in Azure DNS"
+        reason = f"POLICY_DNS_ZONE: {error}. For the domains' own zones" if settings.dns_zone else missing
+        raise CommandError(f"{reason}, give --subscription.", WRONG_USE) from error
+    return _publication(zone, settings, store, record_name, reports)
+
+
+def _publication(
+    zone: ZoneId, settings: "Settings", store: Store, name_of: Callable[[str], str], reports: str = ""
+) -> Publication:
+    return Publication(
+        open_zone(zone, settings, operator=True),
+        zone.name,
+        store,
+        now=session.now,
+        clock=time.monotonic,
+        pause=_pause,
+        name_of=name_of,
+        reports=reports,
+    )
+
+
+def _reports(settings: "Settings") -> str:
+    """The record for reports that customers share. Raises CommandError for a wrong setting."""
+    try:
+        return shared_reports(settings.reports_record)
+    except RecordSyntaxError as error:
+        raise CommandError(f"POLICY_REPORTS_RECORD: {error}.") from error
+
+
+def _own_zones(entries: list[Entry], known: Iterable[ZoneId]) -> tuple[list[tuple[ZoneId, list[Entry]]], list[Planned]]:
+    """The zones with the domains that are in each, and the domains without one."""
+    zones = {zone.name: zone for zone in known}
     found: dict[str, list[Entry]] = {}
     lost = []
     for entry in entries:
@@ -178,7 +198,7 @@ def _places(
             lost.append(Planned(entry.domain, "", record_name(entry.domain), "left", detail=detail))
         else:
             found.setdefault(name, []).append(entry)
-    return [(zones[name], True, here) for name, here in found.items()], lost
+    return [(zones[name], here) for name, here in found.items()], lost
 
 
 def _name_in(zone: str) -> Callable[[str], str]:
@@ -195,7 +215,7 @@ def _outcomes(plans: _Plans, lost: Iterable[Planned], *, dry_run: bool, wait: bo
     waiting: _Plans = []
     for publication, planned in plans:
         outcome = publication.carry_out(planned)
-        if wait and outcome.state == "wait":
+        if wait and outcome.state == "wait" and outcome.text:  # a record to delete may have to stay for weeks
             waiting.append((publication, outcome))
         else:
             yield outcome
@@ -234,10 +254,11 @@ def _tell(planned: Planned) -> None:
         case "deleted" | "delete":
             say(f"{planned.state} TXT {planned.name}")
         case "wait" if planned.since:
-            record = f"TXT {planned.name} {planned.text}"
-            say(f"{planned.domain}: {record} may be published from {shown_due(planned.since)} on")
+            record = f"TXT {planned.name} {planned.text}".strip()
+            done = "published" if planned.text else "deleted"
+            say(f"{planned.domain}: {record} may be {done} from {shown_due(planned.since)} on")
         case "left" | "failed":
-            complain(f"{planned.domain}: {planned.detail}.")
+            complain(f"{planned.domain or planned.name}: {planned.detail}.")
 
 
 def _pause(seconds: float) -> None:
@@ -248,5 +269,5 @@ def _pause(seconds: float) -> None:
 def _wait_until(end: datetime) -> None:
     seconds = (end - session.now()).total_seconds()
     if seconds > 0:
-        complain(f"Waiting until {shown_due(end)}, {seconds:.0f} s: until then some worker may serve an older text.")
+        complain(f"Waiting until {shown_due(end)}, {seconds:.0f} s: until then some worker may serve an older policy.")
         time.sleep(seconds)

@@ -15,21 +15,23 @@ from azure.core.exceptions import ResourceNotFoundError
 from policy_store.cli import session
 from policy_store.cli.command import app
 from policy_store.cli.errors import PROBLEM, CommandError
-from policy_store.cli.options import DomainArgument, DryRunOption, JsonOption, StoreOption, read_domain
-from policy_store.cli.screen import complain, print_json, print_table, progress, say
+from policy_store.cli.options import DomainArgument, DryRunOption, FormatOption, JsonOption, StoreOption, read_domain
+from policy_store.cli.screen import complain, print_json, print_rows, print_table, progress, say, shape_of
 from policy_store.cli.session import open_store
 from policy_store.exchange.reports import ImportedReport, import_reports
-from policy_store.tables.reports import TABLE, ReportRow, table_is_missing
-from policy_store.tlsrpt.evidence import LOOK_BACK
-from policy_store.tlsrpt.mails import Found, find, find_in
+from policy_store.tables.report_row import ReportRow
+from policy_store.tables.reports import TABLE, table_is_missing
+from policy_store.tlsrpt.case import LOOK_BACK
+from policy_store.tlsrpt.mails import LARGEST_FILE, Found, find, find_in
 from policy_store.tlsrpt.overview import ReportDetails, ReportState, details_of, first_day, state_of
 from policy_store.tlsrpt.summary import by_domain
 
 _SHORTEST_KEPT = 60  # days: a verdict looks back 30, and a late import adds to them
+_DAY_COLUMNS = ("day", "sender", "sessions", "failed", "policy", "revision", "came by")
 _AGE = re.compile(r"([0-9]{1,4})\s*(d|w|)")
 
 group = typer.Typer(
-    help="The TLS reports that senders write: look at them, and bring in mailed ones.", no_args_is_help=True
+    help="The TLS reports that senders write: look at them, and bring in those that came by mail.", no_args_is_help=True
 )
 app.add_typer(group, name="reports")
 
@@ -37,7 +39,9 @@ DaysOption = Annotated[int, typer.Option(min=1, max=400, metavar="DAYS", help="H
 
 
 @group.command("list")
-def list_(days: DaysOption = LOOK_BACK, json: JsonOption = False, store: StoreOption = "") -> None:
+def list_(
+    days: DaysOption = LOOK_BACK, format_: FormatOption = None, json: JsonOption = False, store: StoreOption = ""
+) -> None:
     """List the domains that senders reported about: sessions, failures, who reported, and the verdict for enforce.
 
     Example: mta-sts reports list --days 7
@@ -52,12 +56,13 @@ def list_(days: DaysOption = LOOK_BACK, json: JsonOption = False, store: StoreOp
             for domain, entry, found in progress(joined, "walking the tables")
             if any(row.day >= first_day(now, days) for row in found)
         )
-        if json:
+        shape = shape_of(format_, json=json)
+        if shape == "json":
             print_json(states)
             return
         shown = [_cells(state) for state in states]
-    if shown:
-        print_table(("domain", "sessions", "failed", "senders", "verdict", "why"), shown)
+    if shown or shape != "table":
+        print_rows(("domain", "sessions", "failed", "senders", "verdict", "why"), shown, shape)
     else:
         say(f"No report in the last {days} days.")
 
@@ -67,6 +72,7 @@ def show(
     domain: DomainArgument,
     days: DaysOption = LOOK_BACK,
     raw: Annotated[bool, typer.Option("--raw", help="Print the reports as they came, one JSON object a line.")] = False,
+    format_: FormatOption = None,
     json: JsonOption = False,
     store: StoreOption = "",
 ) -> None:
@@ -85,10 +91,13 @@ def show(
         return
     entry = tables.entry(name)
     details = details_of(name, entry, rows, now, tables.fresh_seconds, days)
-    if json:
+    shape = shape_of(format_, json=json)
+    if shape == "json":
         print_json(details)
-    else:
+    elif shape == "table":
         _print_details(details, days)
+    else:
+        print_rows(("domain", *_DAY_COLUMNS), ((name, *cells) for cells in _day_cells(details)), shape)
 
 
 @group.command("import")
@@ -104,26 +113,28 @@ def import_(
     json: JsonOption = False,
     store: StoreOption = "",
 ) -> None:
-    """Bring in mailed reports: .eml, mbox, zip, .json, .json.gz and folders, known by what is in them.
+    """Import reports that came by mail: .eml, mbox, zip, .json, .json.gz and folders, whatever their names.
 
     Example: mta-sts reports import ~/Downloads/tls-reports
     """
     tables = open_store(store)
     found = (each for path in paths for each in _found(path))
-    with _one_sentence():
-        tables.reports.make_if_missing()
-        results = list(
-            progress(import_reports(found, tables.policies, tables.reports, now=session.now()), "importing reports")
-        )
+    results: list[ImportedReport] = []
+
+    def import_all() -> Iterator[ImportedReport]:
+        imported = import_reports(found, tables.policies, tables.reports, now=session.now())
+        for result in progress(imported, "importing reports"):
+            results.append(result)
+            yield result
+
     if json:
-        print_json(results)
+        print_json(import_all())
     else:
-        print_table(("file", "result"), ((result.file, _said(result)) for result in results))
-        print(
-            f"{len(results)} reports: {sum(result.new for result in results)} entries added, "
-            f"{sum(result.known for result in results)} known already, "
-            f"{sum(bool(result.problem) for result in results)} not taken"
-        )
+        try:
+            for _ in import_all():
+                pass
+        finally:  # what was added is told, whatever failed then
+            _print_results(results)
     if any(result.problem for result in results):
         raise typer.Exit(PROBLEM)
 
@@ -171,10 +182,34 @@ def _cells(state: ReportState) -> tuple[str, ...]:
     return (state.domain, *numbers, state.verdict or "-", state.sentence)
 
 
+def _print_results(results: Sequence[ImportedReport]) -> None:
+    shape = shape_of(None, json=False)
+    print_rows(("file", "result"), ((result.file, _said(result)) for result in results), shape)
+    tell = say if shape == "table" else complain
+    tell(
+        f"{len(results)} reports: {sum(result.new for result in results)} entries added, "
+        f"{sum(result.known for result in results)} known already, "
+        f"{sum(bool(result.problem) for result in results)} not taken"
+    )
+
+
 def _found(path: str) -> Iterator[Found]:
     if path == "-":
-        return find_in(sys.stdin.buffer.read(), "-")
+        return find_in(sys.stdin.buffer.read(LARGEST_FILE + 1), "-")
     return find(Path(path))
+
+
+def _day_cells(details: ReportDetails) -> Iterator[tuple[str, ...]]:
+    for line in details.days:
+        yield (
+            line.day.isoformat(),
+            line.organization,
+            str(line.sessions),
+            str(line.failed),
+            " ".join(line.types),
+            line.revision or "-",
+            "import" if line.imported else "https",
+        )
 
 
 def _print_details(details: ReportDetails, days: int) -> None:
@@ -183,21 +218,7 @@ def _print_details(details: ReportDetails, days: int) -> None:
         say(f"{details.verdict}: {details.sentence}")
     if details.days:
         print()
-        print_table(
-            ("day", "sender", "sessions", "failed", "held to", "revision", "came by"),
-            (
-                (
-                    line.day.isoformat(),
-                    line.organization,
-                    str(line.sessions),
-                    str(line.failed),
-                    " ".join(line.types),
-                    line.revision or "-",
-                    "import" if line.imported else "https",
-                )
-                for line in details.days
-            ),
-        )
+        print_table(_DAY_COLUMNS, _day_cells(details))
     if details.failures:
         print()
         print_table(
@@ -209,7 +230,7 @@ def _print_details(details: ReportDetails, days: int) -> None:
                     line.reporter,
                     str(line.sessions),
                     str(line.days),
-                    line.last.isoformat(),
+                    f"{line.last}, over" if line.over else str(line.last),
                     line.revision or "-",
                 )
                 for line in details.failures

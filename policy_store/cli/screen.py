@@ -19,15 +19,27 @@ if TYPE_CHECKING:
 
 _BAR = 20  # characters
 
-
-_NUMBERS = ("line", "max_age", "ttl")  # columns that a spreadsheet may take for what they are
+# Columns that a spreadsheet may take for what they are.
+_PLAIN = (
+    "line",
+    "max_age",
+    "ttl",
+    "count",
+    "unavailable",
+    "slowest_ms",
+    "late_s",
+    "sessions",
+    "failed",
+    "senders",
+    "day",
+)
 
 type Shape = Literal["table", "tsv", "csv", "json"]
 
 
 @dataclass
 class Manner:
-    """How this run of the command talks, and to which store: set anew by each run."""
+    """How this run of the command talks, and to which store: set again by each run."""
 
     quiet: bool = False
     verbose: bool = False
@@ -128,7 +140,8 @@ def print_rows(columns: Sequence[str], rows: Iterable[Sequence[str]], shape: Sha
         lines.writerow(columns)
         for row in rows:
             cells = zip(columns, row, strict=True)
-            lines.writerow([cell if column in _NUMBERS else to_cell(cell) for column, cell in cells])
+            lines.writerow([cell if column in _PLAIN else to_cell(clean(cell)) for column, cell in cells])
+            sys.stdout.flush()
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

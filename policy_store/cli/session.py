@@ -35,6 +35,7 @@ class Place:
     resource_group: str = ""
     verification_id: str = ""
     dns_zone: str = ""
+    reports_record: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ def lookup(resolver: str = "", limits: Limits | None = None, *, allow_private: b
 
 
 def delegation_zone(store: str = "") -> str:
-    """The name of the zone that customers delegate to; empty where there is none. Needs no store.
+    """The name of the zone that customers delegate to; empty if there is none. Needs no store.
 
     Raises SettingsError, CommandError.
     """
@@ -139,7 +140,7 @@ def _environment() -> tuple[dict[str, str], str]:
         local = json.loads(LOCAL_SETTINGS.read_text(encoding="utf-8-sig"))["Values"]
         values = {str(name): str(value) for name, value in local.items()}
     except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise SettingsError(f"{LOCAL_SETTINGS} has no object Values: copy local.settings.sample.json anew") from error
+        raise SettingsError(f"{LOCAL_SETTINGS} has no object Values: copy local.settings.sample.json again") from error
     named = _names_store(values)
     return _without(values, os.environ) | dict(os.environ), str(LOCAL_SETTINGS.absolute()) if named else ""
 

@@ -19,9 +19,9 @@ from policy_store.tables.store import Store
 @app.command("site")
 def site(
     domains: Annotated[list[str], typer.Argument(metavar="DOMAIN", help="The policy domains.", show_default=False)],
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where each domain gets a folder.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder in which each domain gets a folder.")],
     host: Annotated[
-        SiteHost, typer.Option("--for", metavar="static-web-apps|github-pages", help="Who is to serve the sites.")
+        SiteHost, typer.Option("--for", metavar="static-web-apps|github-pages", help="Who will serve the sites.")
     ] = "static-web-apps",
     store: StoreOption = "",
 ) -> None:

@@ -1,6 +1,6 @@
 """The command `stats`: who fetched what and what went wrong, counted from exported lines of the app's log."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Annotated
 
@@ -8,14 +8,23 @@ import typer
 
 from policy_store.cli.command import app
 from policy_store.cli.errors import CommandError
-from policy_store.cli.options import JsonOption
-from policy_store.cli.screen import print_json, print_table
+from policy_store.cli.options import FormatOption, JsonOption
+from policy_store.cli.screen import complain, print_json, print_rows, print_table, shape_of
 from policy_store.exchange.text import UnreadableText, lines_of, opened
 from policy_store.log_lines import NoLog, ReportPost, read_answers
 from policy_store.log_stats import LIMIT, Stats, Tally
 
 _LONGEST_LINE = 65_536  # characters
 _SHOWN = 20
+_TABLES = ("fetches", "unknown_hosts", "last_good", "slow", "old_versions", "reports")
+_COLUMNS = (
+    *("domain", "table", "sender", "outcome", "status", "version", "newer"),
+    *("count", "unavailable", "slowest_ms", "late_s", "last"),
+)
+_AS_COLUMN = {
+    **dict.fromkeys(("answers", "fetches", "posts"), "count"),
+    **{"host": "domain", "reporter": "sender", "slowest": "slowest_ms", "late": "late_s"},
+}
 
 
 @app.command("stats")
@@ -23,6 +32,7 @@ def stats(
     files: Annotated[
         list[str], typer.Argument(metavar="FILE", show_default=False, help="Exported logs; - is standard input.")
     ],
+    format_: FormatOption = None,
     json: JsonOption = False,
 ) -> None:
     """Count exported log lines: fetches by domain and sender, unknown hosts, slow answers.
@@ -44,20 +54,45 @@ def stats(
         except UnreadableText as error:
             raise CommandError(f"{file} cannot be read: {error}.") from error
         except NoLog as error:
-            raise CommandError(f"{file} is not CSV: {error}. Export it anew, or cut it before that line.") from error
-    if json:
-        print_json(tally.stats())
+            raise CommandError(f"{file} is not CSV: {error}. Export it again, or cut it before that line.") from error
+    shape = shape_of(format_, json=json)
+    found = tally.stats()
+    if shape == "json":
+        print_json(found)
+    elif shape == "table":
+        for line in _head(found):
+            print(line)
+        _print(found)
     else:
-        _print(tally.stats())
+        for line in _head(found):
+            complain(line)
+        print_rows(_COLUMNS, _rows(found), shape)
 
 
-def _print(stats: Stats) -> None:
-    print(
+def _head(stats: Stats) -> Iterator[str]:
+    yield (
         f"{stats.answers} answers in {stats.lines} lines"
         + (f", {_when(stats.first)} to {_when(stats.last)} UTC" if stats.first else "")
     )
     if stats.not_counted:
-        print(f"{stats.not_counted} answers are missing below: a table takes {LIMIT} lines. Cut the log by time.")
+        yield f"{stats.not_counted} answers are missing below: a table takes {LIMIT} lines. Cut the log by time."
+
+
+def _rows(stats: Stats) -> Iterator[tuple[str, ...]]:
+    """All tables as one: by the names that they have in JSON, with the cells that a table lacks empty."""
+    for name in _TABLES:
+        for row in getattr(stats, name):
+            cells = {_AS_COLUMN.get(field, field): value for field, value in row}
+            yield (cells["domain"], name, *(_cell(cells.get(column)) for column in _COLUMNS[2:]))
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%dT%H:%M:%SZ}"
+    return "" if value is None else str(value)
+
+
+def _print(stats: Stats) -> None:
     _table(
         "Fetches",
         ("domain", "sender", "fetches", "unavailable"),
@@ -103,7 +138,7 @@ def _table[T](title: str, columns: Sequence[str], rows: Sequence[T], cells: Call
     if rows:
         print_table(columns, [tuple(cells(row)) for row in rows[:_SHOWN]])
     if len(rows) > _SHOWN:
-        print(f"and {len(rows) - _SHOWN} more: --json has them all")
+        print(f"and {len(rows) - _SHOWN} more: --format csv or json has them all")
 
 
 def _when(time: datetime | None) -> str:

@@ -6,8 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from policy_store.cli.command import app
 from policy_store.cli.config import NamedStore, StoresFile
-from policy_store.cli.options import JsonOption
-from policy_store.cli.screen import print_json, print_table
+from policy_store.cli.options import FormatOption, JsonOption
+from policy_store.cli.screen import complain, print_json, print_rows, say, shape_of
 
 
 class StoreItem(BaseModel):
@@ -21,27 +21,29 @@ class StoreItem(BaseModel):
     app_host: str = Field(description="its default host name, may be empty")
     resource_group: str = Field(description="its resource group, may be empty")
     dns_zone: str = Field(description="the zone that ids are published in, may be empty")
-    default: bool = Field(description="whether it is the one where nothing else names a store")
+    default: bool = Field(description="whether it is used if nothing else names a store")
 
 
 @app.command("stores")
-def stores(json: JsonOption = False) -> None:
+def stores(format_: FormatOption = None, json: JsonOption = False) -> None:
     """List the stores that your configuration file names, for --store NAME.
 
     Example: mta-sts stores
     """
     file = StoresFile.read(os.environ)
     items = [_item(name, store, default=name == file.default) for name, store in file.stores.items()]
-    if json:
+    shape = shape_of(format_, json=json)
+    if shape == "json":
         print_json(items)
         return
     if items:
         columns = ("store", "account", "app", "resource group", "")
         rows = ((i.name, i.account, i.app, i.resource_group, "default" if i.default else "") for i in items)
-        print_table(columns, rows)
-        print()
+        print_rows(columns, rows, shape)
+    if items and shape == "table":
+        say("")
     count = {0: "No store is", 1: "1 store is"}.get(len(items), f"{len(items)} stores are")
-    print(f"{count} named in {file.path}")
+    (say if shape == "table" else complain)(f"{count} named in {file.path}")
 
 
 def _item(name: str, store: NamedStore, *, default: bool) -> StoreItem:

@@ -46,7 +46,7 @@ def web(
     resolver: ResolverOption = "",
     store: StoreOption = "",
 ) -> None:
-    """Open the page on which all of this is done in a browser, on this machine only.
+    """Open a page in the browser for all of this, on this machine only.
 
     Example: mta-sts web --read-only
     """

@@ -106,7 +106,7 @@ def check(path: Path) -> Contents:
     if not header:
         raise BackupError(f"{path} is empty")
     if end is None:
-        raise BackupError(f"{path} is cut: its end is missing, so rows may be missing too")
+        raise BackupError(f"{path} is cut: its end is missing, so rows may be missing")
     if end.get("sha256") != digest.hexdigest() or +counts != +Counter(end["end"]):
         raise BackupError(f"{path} was changed or damaged since it was made")
     return Contents(datetime.fromisoformat(header["made"]), {name: counts[name] for name in header["tables"]})

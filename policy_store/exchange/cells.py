@@ -1,4 +1,4 @@
-"""Texts for people in the cells of a spreadsheet: kept as they are, whatever a spreadsheet would make of them.
+"""Texts for people in the cells of a spreadsheet: kept unchanged, whatever a spreadsheet would make of them.
 
 A cell that begins like a formula is run, one that looks like a number or a date is changed. An apostrophe in front
 keeps such a text a text, and is taken off when the cell is read.

@@ -1,7 +1,9 @@
 """Which field of a policy the columns of a list and the keys of an object are for, and which names are nearly right."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
+from difflib import get_close_matches
+from unicodedata import normalize
 
 from policy_store.names import quoted, trimmed
 from policy_store.spelling import one_letter_away
@@ -40,15 +42,27 @@ _NO_LETTER = re.compile(r"[\W\d_]+")
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _TYPE = "@type"  # Storage Explorer has the EDM type of each column in another
 
+# What this product writes beside the fields: cells of the table, and what `list` and `show` say of a policy.
+_OF_TABLE = {"rowkey", "timestamp", "change", "etag", "odata.etag"}
+_OF_LIST = {"id", "since", "dns", "problems"}
+_OF_SHOW = {"reports", "text", "by", "modified"}
+
 _NEAR = ("domain", "mode", "maxage", "customer", "note")
 _NEAR_MX = ("mx", "ms", "mc", "mz", "nx", "xm", "mxs", "mxx", "mmx")
 _WORDS = ("code", "node", "model", "modem", "vote", "not")  # other words that are one letter away
+_ALIKE = 0.7  # of 1, for names that are less near than one letter
 _OUTRIGHT = ("domain", "mode", "mx")  # as one word of a name, as in "MX records"
 
 
 def field_of(name: str) -> str | None:
     """The field that a name of a column or key stands for; None for another name."""
-    return _FIELDS.get(_PUNCTUATION.sub("", trimmed(name)).casefold())
+    return _FIELDS.get(_PUNCTUATION.sub("", _plain(name)))
+
+
+def _plain(name: str) -> str:
+    """The name in lower case, with the usual letters in place of full-width ones and the like."""
+    name = trimmed(name)
+    return (name if name.isascii() else normalize("NFKC", name)).casefold()
 
 
 def is_weak(name: str) -> bool:
@@ -66,15 +80,37 @@ def near_names(names: Sequence[str]) -> Iterable[tuple[str, str]]:
             yield name, field
 
 
+def unread(names: Sequence[str], read: Container[int]) -> dict[int, str]:
+    """The names, by their places, that stand neither for a field nor for what this product writes beside the fields,
+    as people are to see them; `read` are the places that are read.
+    """
+    keys = [trimmed(name).casefold() for name in names]
+    ours = _OF_TABLE | (_OF_LIST | _OF_SHOW if set(keys) >= _OF_LIST else set())
+    given = {field_of(name) for at, name in enumerate(names) if at in read}
+    return {
+        at: _with_hint(name, given) if trimmed(name) else f"column {at + 1}, which has no name"
+        for at, name in enumerate(names)
+        if at not in read and keys[at] not in ours and not name.endswith(_TYPE)
+    }
+
+
+def _with_hint(name: str, given: set[str | None]) -> str:
+    letters = _NO_LETTER.sub("", _plain(name))
+    near = [] if letters in _WORDS else get_close_matches(letters, _NEAR, 1, _ALIKE)
+    return quoted(name) + "".join(f" (did you mean {_FIELDS[key]}?)" for key in near if _FIELDS[key] not in given)
+
+
 def said(names: Iterable[str]) -> str:
     """The names for an error message."""
     return ", ".join(quoted(name) for name in names) or "no name at all"
 
 
 def _near(name: str, given: set[str | None]) -> str | None:
-    letters = _NO_LETTER.sub("", trimmed(name)).casefold()
+    letters = _NO_LETTER.sub("", _plain(name))
     if letters in _NEAR_MX:
         return "mx"
+    if letters.startswith("maxage") and "max_age" not in given:
+        return "max_age"
     for key in _NEAR:
         if letters == key or (one_letter_away(letters, key) and letters not in _WORDS):
             return _FIELDS[key]

@@ -3,13 +3,16 @@
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
+from policy_store.exchange.lists import read_list
+from policy_store.exchange.objects import read_objects
 from policy_store.exchange.proposal import Proposal
 from policy_store.exchange.text import LARGEST, UnreadableText, decoded, read_text
 from policy_store.lint.findings import Note
 from policy_store.lint.known_names import has_top_level_domain, is_hosted
-from policy_store.names import InvalidName, domain_of_host, mail_domain, quoted
+from policy_store.names import InvalidName, domain_of_host, mail_domain, quoted, read_domain
 from policy_store.policy import Policy, PolicySyntaxError
 
 TEXT_NAME = "mta-sts.txt"
@@ -19,6 +22,8 @@ _CNAME = "CNAME"  # beside .well-known: the host of a site at GitHub Pages
 _GIT = ".git"
 _NOT_OURS = (_GIT, "node_modules", "__pycache__", "__MACOSX")
 _LISTS = (".csv", ".tsv", ".xlsx", ".xls")
+_TEXTS = ("", ".txt", ".lst", ".list", ".json")  # which may be lists
+_ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 _OUR_NAME = re.compile(r"mta[-_ .]?sts", re.IGNORECASE)
 _BEGINNING = re.compile(r"^\s*version\b", re.IGNORECASE | re.MULTILINE)
 _POLICY = re.compile(r"\s*version\s*:\s*sts", re.IGNORECASE)
@@ -57,6 +62,8 @@ def _site_of(folder: Path, here: Path) -> bool:
 
 def _is_expected(folder: Path) -> bool:
     """Whether a folder looks as if it held a policy: by its name, or as the copy of a site."""
+    if folder.name.lower().endswith(_GIT):  # a repository without its files
+        return True
     if (folder / _GIT).exists() or (folder / _WELL_KNOWN).is_dir() or _OUR_NAME.search(folder.name):
         return True
     return _domain_of(folder.name) is not None and has_top_level_domain(folder.name.lower())
@@ -72,17 +79,48 @@ def _read(folder: Path, path: Path, *, in_site: bool) -> Proposal | None:
         if path.name.lower() == TEXT_NAME:
             return _policy(path, *_domain_of_site(folder, path))
         if in_site:
-            is_text = path.parent.name == _WELL_KNOWN or path.suffix.lower() in ("", ".txt")
-            return _nearly(path) if is_text and _OUR_NAME.search(path.name) else None
+            return _read_in_site(path)
         if path.suffix.lower() == ".txt" and "." in path.stem:
             return _policy(path, *_domain_of_file(path))
         if path.suffix.lower() in _LISTS:
-            return _wrong(path, "near_text_name", "this is a list: import it by itself")
+            return _list(path)
+        if path.suffix.lower() in _ARCHIVES:
+            return _wrong(path, "unreadable", "this is an archive: unpack it")
         if _OUR_NAME.search(path.name):
             return _nearly(path)
-        return _wrong(path, "path_domain", "this is a policy") if _is_policy(path) else None
+        if _is_policy(path):
+            return _wrong(path, "path_domain", "this is a policy")
+        is_text = path.suffix.lower() in _TEXTS and path.name != _CNAME
+        return _list(path) if is_text and _names_domains(path) else None
     except OSError as error:
         return _wrong(path, "unreadable", f"the file cannot be read: {error.strerror}")
+
+
+def _read_in_site(path: Path) -> Proposal | None:
+    """What a file in a site or a repository says, where most texts are something else: only what is a policy counts."""
+    is_text = path.suffix.lower() in ("", ".txt")
+    if (is_text or path.parent.name == _WELL_KNOWN) and _OUR_NAME.search(path.name):
+        return _nearly(path)
+    if not is_text or not _is_policy(path):
+        return None
+    if "." in path.stem:
+        return _policy(path, *_domain_of_file(path))
+    return _wrong(path, "path_domain", "this is a policy")
+
+
+def _list(path: Path) -> Proposal:
+    return _wrong(path, "near_text_name", "this is a list: import it by itself")
+
+
+def _names_domains(path: Path) -> bool:
+    """Whether a file is a list of domains."""
+    try:
+        text = read_text(path)
+    except UnreadableText:
+        return False
+    read = read_objects if path.suffix.lower() == ".json" else read_list
+    found = (proposal.domain for proposal in read(text, str(path)) if not proposal.problems)
+    return any(domain is not None and has_top_level_domain(domain) for domain in found)
 
 
 def _nearly(path: Path) -> Proposal:
@@ -126,8 +164,9 @@ def _domain_of_cname(path: Path) -> tuple[str | None, Note | None]:
         lines = [line.strip() for line in read_text(path).splitlines() if line.strip()]
     except UnreadableText as error:
         return None, Note("cname_file", f"{path}: {error}")
-    if len(lines) == 1 and (name := _domain_of(lines[0], keep=True)) and (domain := domain_of_host(name)):
-        return domain, None
+    with suppress(InvalidName):
+        if len(lines) == 1 and (domain := domain_of_host(read_domain(lines[0]))):
+            return domain, None
     return None, Note("cname_file", f"{path} names {quoted(' '.join(lines))}, which is not a policy host")
 
 
@@ -147,13 +186,12 @@ def _domain(name: str) -> tuple[str | None, Note | None]:
     return (None, Note("path_domain", reason)) if reason else (domain, None)
 
 
-def _domain_of(name: str, *, keep: bool = False) -> str | None:
-    """The domain that a name is, for the question whether it is one; with `keep` `mta-sts.` stays."""
+def _domain_of(name: str) -> str | None:
+    """The domain that a name is, for the question whether it is one."""
     try:
-        domain = mail_domain(name)
+        return mail_domain(name)
     except InvalidName:
         return None
-    return name.strip().lower().removesuffix(".") if keep else domain
 
 
 def _policy(path: Path, domain: str | None, wrong: Note | None) -> Proposal:

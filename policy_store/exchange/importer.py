@@ -42,7 +42,7 @@ class Importer:
         if proposal.problems or domain is None:
             return Refused(domain or "", tuple(Reason(found.code, sentence(found)) for found in proposal.problems))
         if proposal.mx is None and is_microsofts(domain):
-            message = "it is left out: Microsoft holds its DNS, so it cannot have a policy"
+            message = "it is left out: Microsoft runs its DNS, so it cannot have a policy"
             return Unchanged(Entry(domain, None), (Reason(LEFT_OUT, message),))
         entry = self.desk.store.entry(domain, brief=True)
         try:

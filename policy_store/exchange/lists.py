@@ -11,15 +11,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from policy_store.exchange.cells import from_cell
-from policy_store.exchange.columns import field_of, is_weak, near_names, said
+from policy_store.exchange.columns import field_of, is_weak, near_names, said, unread
 from policy_store.exchange.proposal import Proposal
 from policy_store.lint.findings import Note
 from policy_store.names import InvalidName, mail_domain, quoted, trimmed
+from policy_store.tables.row import read_pattern, split_patterns
 
 _SEPARATORS = ",;\t|"
 _SEP = re.compile(r'\W*sep\s*=\s*(?P<separator>[,;\t|])["\s,;|]*', re.IGNORECASE)  # Excel's own first line
-_UNDERLINE = re.compile(r"[-\s]+")
-_REMARK = re.compile(r"\s*\([^()]*\)\s*$")  # the admin centre writes "contoso.com (default domain)"
+_UNDERLINE = re.compile(r"[-:\s]*")
+_REMARK = re.compile(r"\s*\((?P<text>[^()]*)\)\s*$")  # the admin centre writes "contoso.com (default domain)"
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _FOR_PEOPLE = ("customer", "note")
 
@@ -61,7 +62,20 @@ def _listed(line: str) -> str | None:
 def _bare(line: str) -> str:
     """A line of a list without a remark, quotes, and separators at its end."""
     line = trimmed(line.partition("#")[0]).rstrip(_SEPARATORS + " ")
-    return _REMARK.sub("", line.removeprefix('"').removesuffix('"'))
+    return _without_remark(line.removeprefix('"').removesuffix('"'))
+
+
+def _without_remark(text: str) -> str:
+    """A domain without the remark in parentheses after it, unless that is a domain, too."""
+    match = _REMARK.search(text)
+    return text if match is None or _is_domain(match["text"]) else text[: match.start()]
+
+
+def _is_domain(text: str) -> bool:
+    try:
+        return bool(mail_domain(text))
+    except InvalidName:
+        return False
 
 
 def _one_a_line(lines: Sequence[str], file: str) -> Iterator[Proposal]:
@@ -72,15 +86,22 @@ def _one_a_line(lines: Sequence[str], file: str) -> Iterator[Proposal]:
 
 @dataclass(frozen=True, slots=True)
 class _Header:
-    """The first line of a table: how many cells each row has, and in which of them the fields are."""
+    """The first line of a table: how many cells each row has, in which of them the fields are, and what the others are
+    called that nothing reads.
+    """
 
     cells: tuple[str, ...]
     separator: str
     columns: dict[str, int] = field(default_factory=dict)
+    others: dict[int, str] = field(default_factory=dict)
 
     @property
     def width(self) -> int:
         return len(self.cells)
+
+    def is_row(self, cells: Sequence[str]) -> bool:
+        """Whether cells have the form of a row, with a domain in its place."""
+        return len(cells) == self.width and _listed(cells[self.columns["domain"]]) is not None
 
     def goes_on(self, cells: Sequence[str]) -> bool:
         """Whether a row that is too short may be the rest of the row before it, whose last cell had a line break."""
@@ -155,7 +176,7 @@ def _read_header(
         if body and _UNDERLINE.fullmatch("".join(body[0][1])):
             message += "; this is a table printed for people: use Export-Csv -NoTypeInformation -Encoding UTF8"
         notes.append(Note("no_domain_column", message, line))
-    return _Header(tuple(names), separator, columns), notes
+    return _Header(tuple(names), separator, columns, unread(names, columns.values())), notes
 
 
 def _weak(names: Sequence[str], body: list[tuple[int, list[str]]]) -> list[int]:
@@ -181,14 +202,15 @@ def _checked(header: _Header, body: list[tuple[int, list[str]]], file: str) -> I
         if waiting:
             yield waiting
         found = {column: cells[at] for column, at in header.columns.items() if at < len(cells)}
-        waiting = Proposal.refused(file, line, [note]) if note else Proposal.of(file, line, _unquoted(found))
+        others = [name for at, name in header.others.items() if at < len(cells) and trimmed(cells[at])]
+        waiting = Proposal.refused(file, line, [note]) if note else Proposal.of(file, line, _unquoted(found), others)
     if waiting:
         yield waiting
 
 
 def _unquoted(found: dict[str, str]) -> dict[str, str]:
     read = {column: from_cell(cell) if column in _FOR_PEOPLE else cell for column, cell in found.items()}
-    return read | {"domain": _REMARK.sub("", read.get("domain", ""))}
+    return read | {"domain": _without_remark(read.get("domain", ""))}
 
 
 def _row_note(header: _Header, line: int, cells: list[str]) -> Note | None:
@@ -204,21 +226,43 @@ def _row_note(header: _Header, line: int, cells: list[str]) -> Note | None:
         return Note("row_too_long", has, line)
     if len(cells) < header.width:
         return Note("row_cut", has, line)
-    for at, cell in enumerate(cells):
-        if swallowed := _swallowed(header, at, cell):
+    for at in range(header.width):
+        if swallowed := _swallowed(header, at, cells):
             return Note("quote_open", f"the quote before {quoted(swallowed)} is not closed in its row", line)
+    if divided := _divided(header, cells):
+        return Note("mx_divided", f"the cell after the patterns holds {quoted(divided)}, which seems to be one", line)
     return None
 
 
-def _swallowed(header: _Header, at: int, cell: str) -> str | None:
-    """A line inside a cell that seems to be a row of its own, which a quote took in."""
-    lines = _LINE_END.split(trimmed(cell))
+def _divided(header: _Header, cells: list[str]) -> str | None:
+    """What a cell for people holds if it seems to be one more pattern: it stands right after them, and is the name of a
+    host that is neither the domain nor above it. A separator between two patterns that are not in quotes does that.
+    """
+    at = header.columns.get("mx", header.width) + 1
+    if at >= header.width or header.columns.get("customer") != at != header.columns.get("note"):
+        return None
+    try:
+        name = read_pattern(cells[at])
+    except InvalidName:
+        return None
+    known = (cells[header.columns["domain"]], *split_patterns(cells[at - 1]))
+    above = any(f".{trimmed(other).lower()}".endswith(f".{name}") for other in known)
+    return name if name.startswith("*.") or (name.count(".") > 1 and not above) else None
+
+
+def _swallowed(header: _Header, at: int, cells: list[str]) -> str | None:
+    """A line inside a cell that seems to be a row of its own, or to begin one that goes on after the cell: a quote took
+    it in.
+    """
+    lines = _LINE_END.split(trimmed(cells[at]))
     if len(lines) == 1:
         return None
     column = next((column for column, place in header.columns.items() if place == at), None)
     if column and column not in _FOR_PEOPLE:
         # Patterns may stand on lines of their own, without the separator. No other cell that is served has two lines.
-        return lines[1] if column != "mx" or header.separator in cell else None
-    rows = ((line, line.split(header.separator)) for line in lines[1:])
-    domain = header.columns["domain"]
-    return next((line for line, cells in rows if len(cells) == header.width and _listed(cells[domain])), None)
+        return lines[1] if column != "mx" or header.separator in cells[at] else None
+    if found := next((line for line in lines[1:] if header.is_row(line.split(header.separator))), None):
+        return found
+    first = [*cells[:at], *lines[0].split(header.separator)]
+    last = [*lines[-1].split(header.separator), *cells[at + 1 :]]
+    return lines[-1] if header.is_row(first) and header.is_row(last) else None

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-from policy_store.exchange.columns import field_of, is_weak, near_names, said
+from policy_store.exchange.columns import field_of, is_weak, near_names, said, unread
 from policy_store.exchange.proposal import Proposal
 from policy_store.exchange.text import lines_in
 from policy_store.lint.findings import Note
@@ -13,6 +13,8 @@ from policy_store.names import InvalidName, mail_domain, quoted
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _VALUE = "value"
+_MORE = "nextlink"  # of the key with the address of the next page: @odata.nextLink
+_NOTHING: tuple[object, ...] = (None, "", [], {})
 
 
 class _Object(dict[str, Any]):
@@ -42,9 +44,20 @@ def read_objects(text: str, file: str) -> Iterator[Proposal]:
     if isinstance(whole, list):
         yield from _items(decoder, text, start, file)
     elif isinstance(whole, _Object) and isinstance(whole.get(_VALUE), list) and "domain" not in map(field_of, whole):
-        yield from _items(decoder, text, _value_of(decoder, text, start), file)
+        yield from _page(decoder, text, start, whole, file)
     else:
         yield _read(file, lines_in(text[:start]) + 1, whole)
+
+
+def _page(decoder: json.JSONDecoder, text: str, start: int, whole: _Object, file: str) -> Iterator[Proposal]:
+    """The items of an answer of Microsoft Graph, which may be one page of several."""
+    line = lines_in(text[:start]) + 1
+    if _VALUE in whole.repeated:
+        yield _wrong(file, line, "column_twice", f"the key {quoted(_VALUE)} is there twice")
+        return
+    yield from _items(decoder, text, _value_of(decoder, text, start), file)
+    if any(name.casefold().endswith(_MORE) and value for name, value in whole.items()):
+        yield _wrong(file, line, "json_pages", "this is one page of several, and the next one is not in it")
 
 
 def _items(decoder: json.JSONDecoder, text: str, at: int, file: str) -> Iterator[Proposal]:
@@ -90,8 +103,9 @@ def _read(file: str, line: int, item: object) -> Proposal:
         if field in keys:
             notes.append(Note("column_twice", f"two keys are for {field}: {said([keys[field], name])}", line))
         found[field], keys[field] = value, name
-    if "domain" not in found and (weak := [value for name, value in item.items() if is_weak(name)]):
-        found["domain"] = next(filter(_is_domain, weak), weak[0])
+    if "domain" not in found and (weak := [name for name in item if is_weak(name)]):
+        keys["domain"] = next((name for name in weak if _is_domain(item[name])), weak[0])
+        found["domain"] = item[keys["domain"]]
     notes += [
         Note("near_header", f"the key {quoted(name)} is not read: is it {field}?", line)
         for name, field in near_names(list(item))
@@ -102,7 +116,9 @@ def _read(file: str, line: int, item: object) -> Proposal:
         return Proposal.refused(file, line, notes)
     if isinstance(found.get("mx"), list) and all(isinstance(pattern, str) for pattern in found["mx"]):
         found["mx"] = " ".join(found["mx"])
-    return Proposal.of(file, line, found)
+    names = list(item)
+    others = unread(names, {names.index(name) for name in keys.values()})
+    return Proposal.of(file, line, found, [said for at, said in others.items() if item[names[at]] not in _NOTHING])
 
 
 def _is_domain(value: object) -> bool:

@@ -1,7 +1,7 @@
 """What one place of a source says of one domain, and what is wrong there."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from policy_store.lint.findings import Finding, Note, findings_of
@@ -17,7 +17,7 @@ class Proposal:
     """What a line, an object or a file says of one domain; None is said of a field where the source is silent.
 
     `file` is the source as people know it, `line` counts from 1 and is None for a file as a whole. With `problems`
-    nothing of it is to come in.
+    nothing of it is to come in. `unread` are the columns and keys with something in them that nothing reads.
     """
 
     file: str
@@ -29,10 +29,13 @@ class Proposal:
     customer: str | None = None
     note: str | None = None
     problems: tuple[Finding, ...] = ()
+    unread: tuple[str, ...] = field(default=(), compare=False)
 
     @classmethod
-    def of(cls, file: str, line: int | None, found: Mapping[str, Any]) -> Self:
-        """The proposal that the cells in `found` make, by field; what is empty there is not said."""
+    def of(cls, file: str, line: int | None, found: Mapping[str, Any], unread: Iterable[str] = ()) -> Self:
+        """The proposal that the cells in `found` make, by field; what is empty there is not said. `unread` are columns
+        and keys beside them, as people are to see them.
+        """
         notes: list[Note] = []
         problems: list[ColumnProblem] = []
         domain = None
@@ -46,7 +49,8 @@ class Proposal:
         max_age = read_max_age(("max_age", said["max_age"]), problems) if "max_age" in said else None
         customer, note = (_text(field, said.get(field), problems) for field in ("customer", "note"))
         notes += [Note(problem.code, str(problem), line) for problem in problems]
-        return cls(file, line, domain, mode, mx, max_age, customer, note, tuple(findings_of(notes, domain, file)))
+        findings = tuple(findings_of(notes, domain, file))
+        return cls(file, line, domain, mode, mx, max_age, customer, note, findings, tuple(unread))
 
     @classmethod
     def refused(cls, file: str, line: int | None, notes: Iterable[Note], domain: str | None = None) -> Self:
@@ -108,10 +112,15 @@ def _is_empty(value: object) -> bool:
 
 
 def _text(field: str, value: object, problems: list[ColumnProblem]) -> str | None:
-    """A text for people, as it is. Half of a surrogate pair, which JSON can hold, is no text that can be stored."""
+    """A text for people, as it is; numbers count as texts. Half of a surrogate pair, which JSON can hold, is no text
+    that can be stored.
+    """
     if value is None:
         return None
     text = str(value)
+    if isinstance(value, dict | list):
+        problems.append(ColumnProblem(field, quoted(text), "it must be a text", "text_value"))
+        return None
     try:
         text.encode("utf-8")
     except UnicodeError:

@@ -18,19 +18,22 @@ class ImportedReport(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    file: str = Field(description="the file, and the place in it where it holds several")
+    file: str = Field(description="the file, and the place in it if it has several reports")
     domains: list[str] = Field(description="the domains of this store that the report is about")
-    reporter: str = Field(description="who wrote it; empty where it could not be read")
+    reporter: str = Field(description="who wrote it; empty if it could not be read")
     new: int = Field(description="policy entries that were added")
     known: int = Field(description="policy entries that were there already")
-    problem: str = Field(description="why nothing was taken from it; empty where something was")
+    problem: str = Field(description="why nothing was taken from it; empty if something was")
 
 
 def import_reports(
     found: Iterable[Found], policies: PolicyTable, reports: ReportTable, *, now: datetime
 ) -> Iterator[ImportedReport]:
-    """Add the reports about domains that `policies` has, one after the other. Raises an AzureError of the storage."""
+    """Add the reports about domains that `policies` has, one after the other; the first makes the table where it is
+    missing. Raises CannotMake, an AzureError of the storage.
+    """
     ours: dict[str, bool] = {}
+    made = False
 
     def is_ours(domain: str) -> bool:
         if domain not in ours:
@@ -54,6 +57,9 @@ def import_reports(
             yield _refused(each, problem)
             continue
         rows = rows_of(report, Source("imported", now), plain, is_ours)
+        if rows and not made:
+            reports.make_if_missing()
+            made = True
         new = sum([reports.add(row) for row in rows])
         yield ImportedReport(
             file=each.name,

@@ -110,4 +110,4 @@ def _refuse_foreign(path: Path, content: bytes | None, wanted: str) -> None:
         try:
             Policy.parse(content)
         except PolicySyntaxError as error:
-            raise SiteRefused(f"{path} holds no policy and was left unchanged: move it away") from error
+            raise SiteRefused(f"{path} is not a policy and was left unchanged: move it away") from error

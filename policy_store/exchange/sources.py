@@ -16,6 +16,8 @@ from policy_store.lint.findings import Note
 
 STANDARD_INPUT = "-"
 
+_NAMED = 10  # columns of a source that nothing reads
+
 
 def proposals(source: str | Path) -> Iterator[Proposal]:
     """What one source says, in its order: a file, a folder of policy texts, `-` for standard input.
@@ -50,6 +52,17 @@ def together(sources: Iterable[str | Path]) -> list[Proposal]:
         for proposal in found
         if proposal.domain in contradicted or proposal.domain is None or first[proposal.domain] is proposal
     ]
+
+
+def unread_lines(found: Iterable[Proposal]) -> Iterator[str]:
+    """A sentence for each source with columns or keys that hold something and that nothing reads."""
+    names: dict[str, dict[str, None]] = {}
+    for proposal in found:
+        if proposal.unread:
+            names.setdefault(proposal.file, {}).update(dict.fromkeys(proposal.unread))
+    for file, here in names.items():
+        more = f" and {len(here) - _NAMED} more" if len(here) > _NAMED else ""
+        yield f"{file}: nothing reads {', '.join(list(here)[:_NAMED])}{more}: what is in there does not come in"
 
 
 def _with_the_others(proposal: Proposal, places: dict[str, list[str]]) -> Proposal:

@@ -60,7 +60,7 @@ def decoded(content: bytes) -> str:
         byte = content[error.start]
         raise UnreadableText(f"the byte 0x{byte:02x} is neither UTF-8 nor UTF-16. {_SAVE}", line) from error
     if "\0" in text:
-        raise UnreadableText("a NUL stands in it, so it is no text file", lines_in(text.partition("\0")[0]) + 1)
+        raise UnreadableText("it has a NUL byte in it, so it is not a text file", lines_in(text.partition("\0")[0]) + 1)
     return text
 
 
@@ -93,6 +93,9 @@ def encoding_of(start: bytes) -> str:
     even, odd = start[::2].count(0), start[1::2].count(0)
     if 4 * max(even, odd) > len(start) and 8 * min(even, odd) <= len(start):
         return "utf-16-le" if odd > even else "utf-16-be"
+    # Where most are other letters, the line ends give it away.
+    if not (even and odd) and start.count(b"\n\0" if odd else b"\0\n") > 1:
+        return "utf-16-le" if odd else "utf-16-be"
     return "utf-8"
 
 

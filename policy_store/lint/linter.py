@@ -11,7 +11,7 @@ from policy_store.lint.findings import Finding, Note, findings_of, worst_first
 from policy_store.lint.known_names import has_top_level_domain, is_microsofts
 from policy_store.lint.patterns import pattern_notes
 from policy_store.lint.reading import LONGEST_MISSPELT, NO_LETTER, Reader
-from policy_store.names import domain_of_host, quoted
+from policy_store.names import named_for_host, quoted
 from policy_store.policy import LARGEST_TEXT, LONGEST_MAX_AGE, Policy, PolicySyntaxError, Problem
 from policy_store.tables.row import InvalidRow, Row
 
@@ -27,10 +27,10 @@ def lint_policy(policy: Policy, *, domain: str | None = None) -> list[Finding]:
 
 
 def lint_text(text: str | bytes, *, domain: str | None = None, file: str | None = None) -> list[Finding]:
-    """What there is to say of a policy's text, with the lines.
+    """The findings about the text of a policy, with their lines.
 
-    All that Policy.parse refuses is an error here, under the same code. Where the misspelt name of a field is the
-    reason, `near_key` stands for it and for the field that seems to be missing.
+    Everything that Policy.parse refuses is an error here, under the same code. A misspelt field name is reported once,
+    as `near_key`, not also as a missing field.
     """
     try:
         Policy.parse(text)
@@ -80,8 +80,8 @@ def _domain(domain: str | None, mode: str | None) -> Iterator[Note]:
         return
     if is_microsofts(name):
         yield Note("onmicrosoft_domain", f"{domain} is one of Microsoft's own domains")
-    elif meant := domain_of_host(name):
-        yield Note("policy_host_domain", f"{domain} is the host that serves the policy of {meant}: is {meant} meant?")
+    elif message := named_for_host(domain or "", mode):
+        yield Note("policy_host_domain", message)
     elif "." in name and not has_top_level_domain(name):
         yield Note("unknown_top_level", f"{domain}: there is no top-level domain {name.rpartition('.')[2]}")
 

@@ -81,7 +81,7 @@ class Reader:
         except InvalidName:
             return
         if read in self.mx:
-            self._note("mx_twice", f"{read} stands in line {self.lines[read]} already", number)
+            self._note("mx_twice", f"{read} is already in line {self.lines[read]}", number)
         elif read != value:
             self._note("mx_upper_case", f"{value} is not in lower case", number)
         self.mx[read] = None
@@ -97,7 +97,7 @@ class Reader:
             if name == "max_age" and _SECONDS.fullmatch(value) and int(value) <= LONGEST_MAX_AGE:
                 self.max_age = int(value)
         elif value == self._values[name]:
-            self._note("duplicate_field", f"{name} stands in line {self.lines[name]} already", number)
+            self._note("duplicate_field", f"{name} is already in line {self.lines[name]}", number)
         else:
             first = quoted(self._values[name])
             message = f"{name} is {quoted(value)}, but {first} in line {self.lines[name]}: some senders take the last"
@@ -106,7 +106,7 @@ class Reader:
     def _unknown(self, number: int, name: str, value: str) -> None:
         self._note("unknown_field", f"senders do not know the field {name}", number)
         if ":" in value:
-            self._note("field_colon", f"the value of {name} holds a colon: some senders refuse the policy", number)
+            self._note("field_colon", f"the value of {name} contains a colon: some senders refuse the policy", number)
         if not value.isascii():
             self._note("not_ascii", f"the value of {name} is not ASCII: some senders refuse the policy", number)
 

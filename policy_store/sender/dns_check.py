@@ -7,7 +7,6 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from policy_store.dns_records import StsRecord
 from policy_store.life import served_everywhere
 from policy_store.pool import concurrently
 from policy_store.sender.dns import LookupFailed, sts_state
@@ -18,6 +17,7 @@ from policy_store.sender.published import DnsWord, ServedWord, compare, not_dele
 from policy_store.tables.entry import Entry
 from policy_store.tables.history import Revision
 from policy_store.times import shown_due
+from policy_store.txt_records import StsRecord
 
 _AT_ONCE = 50  # domains, each with a few questions to DNS and one connection
 
@@ -29,12 +29,12 @@ class DnsCheck(BaseModel):
 
     domain: str = Field(description="the policy domain")
     status: DnsWord = Field(description="`right`, or what is wrong")
-    id: str | None = Field(description="the id that DNS is to show; null before the first revision")
-    dns_id: str | None = Field(description="the id that DNS shows; null where it shows none")
+    id: str | None = Field(description="the id that DNS should show; null before the first revision")
+    dns_id: str | None = Field(description="the id that DNS shows; null if it shows none")
     dns_since: datetime | None = Field(description="since when the revision with that id has been in force")
     cname: str | None = Field(description="where a CNAME at `_mta-sts.` and the domain leads")
-    served: ServedWord = Field(description="the text that the policy host serves, where it can be fetched")
-    detail: str = Field(description="what is wrong and what to do; empty where nothing is")
+    served: ServedWord = Field(description="the text that the policy host serves, if it can be fetched")
+    detail: str = Field(description="what is wrong and what to do; empty if nothing is")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,5 +103,5 @@ class DnsChecker:
 def served_by(domain: str, host: PolicyHost, revisions: Sequence[Revision]) -> tuple[ServedWord, str]:
     """Which text senders get from the policy host, and what is wrong with that: where they get none, the next step."""
     if reason := why_no_text(domain, host):
-        return "not fetched", f"no sender gets the text: {reason}: {next_step(domain, host)}"
+        return "not fetched", f"no sender gets the policy: {reason}: {next_step(domain, host)}"
     return served_word(host.counting[0][1].text, revisions)

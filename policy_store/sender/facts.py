@@ -92,7 +92,7 @@ class PolicyHost:
 
     @property
     def unseen(self) -> bool:
-        """Whether it cannot be told from here what senders get."""
+        """Whether it cannot be found out from here what senders get."""
         if self.lookup_error is not None:
             return not self.lookup_answered
         return bool(self.answers) and not self.counting

@@ -5,13 +5,13 @@ import secrets
 from collections.abc import Awaitable
 from datetime import UTC, datetime
 
-from policy_store.dns_records import sts_records
 from policy_store.sender.dns import LookupFailed, MxHost, MxRecords, Resolver
 from policy_store.sender.facts import Facts, MxFacts
 from policy_store.sender.mail_host import ask_mail_host
 from policy_store.sender.network import Network
 from policy_store.sender.policy_host import ask_policy_host
 from policy_store.sender.published import TxtState
+from policy_store.txt_records import sts_records
 
 _MOST_MX = 20  # that are asked, of one domain
 # Where the record is put by mistake, DOMAIN standing for the domain: some panels add the zone's name to what is typed.

@@ -174,7 +174,7 @@ def media_type(values: Sequence[str]) -> MediaType:
 
 
 def _what_is_broken(parameters: str) -> str:
-    """What no parser of RFC 9110 section 5.6.6 takes; empty where there is no such thing."""
+    """What no parser of RFC 9110 section 5.6.6 takes; empty if there is no such thing."""
     names = []
     at = 0
     while at < len(parameters):

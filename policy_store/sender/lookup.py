@@ -10,12 +10,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from policy_store.dns_records import RecordSyntaxError, StsRecord, propose_patterns, sts_records
 from policy_store.names import InvalidName, policy_host, quoted
 from policy_store.policy import Policy, PolicySyntaxError
 from policy_store.sender.limits import Limits
+from policy_store.sender.mx_patterns import propose_patterns
 from policy_store.sender.published import DnsWord, TxtState, compare
 from policy_store.tables.history import Revision
+from policy_store.txt_records import RecordSyntaxError, StsRecord, sts_records
 
 if TYPE_CHECKING:
     from policy_store.sender.dns import Resolver
@@ -83,7 +84,9 @@ class Lookup:
             raise NoPatterns(f"the MX records name no host: {error}") from error
         if not patterns:
             why = "says that it takes no mail" if records.null else "has no MX record"
-            raise NoPatterns(f"it {why}: set its MX records first, or give the patterns")
+            raise NoPatterns(
+                f"it {why}: set its MX records first, or give the patterns (--mx, or the column mx of a file)"
+            )
         return patterns
 
     def status(self, domain: str, revisions: Sequence[Revision]) -> DnsWord:
@@ -117,14 +120,14 @@ class Lookup:
         """
         state = self._txt(domain)
         if state.error is not None:
-            return KeptId(None, f"a new id, since its TXT record cannot be looked up: {state.error}")
+            return KeptId(None, f"a new id, because its TXT record cannot be looked up: {state.error}")
         records = sts_records(state.records)
         if len(records) != 1:
-            return KeptId(None, f"a new id, since DNS shows {'two records' if records else 'none'}")
+            return KeptId(None, f"a new id, because DNS shows {'two records' if records else 'none'}")
         try:
             id_ = StsRecord.parse(records[0]).id
         except RecordSyntaxError as error:
-            return KeptId(None, f"a new id, since the TXT record is wrong: {error}")
+            return KeptId(None, f"a new id, because the TXT record is wrong: {error}")
         served = self._served(domain)
         if isinstance(served, str):
             return KeptId(id_, f"keeps the id {id_} of DNS, unchecked: {served}")
@@ -133,7 +136,7 @@ class Lookup:
         except PolicySyntaxError:
             same = False
         if not same:
-            return KeptId(None, f"a new id, since {policy_host(domain)} serves another text under the id {id_}")
+            return KeptId(None, f"a new id, because {policy_host(domain)} serves another policy under the id {id_}")
         return KeptId(id_, f"keeps the id {id_}")
 
     def _served(self, domain: str) -> bytes | str:

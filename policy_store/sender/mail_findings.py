@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from ipaddress import ip_address
 
-from policy_store.dns_records import RecordSyntaxError, TlsrptRecord, tlsrpt_records
 from policy_store.lint.findings import Finding
 from policy_store.names import quoted
 from policy_store.policy import Policy
@@ -13,6 +12,7 @@ from policy_store.sender.reading import PostfixReading
 from policy_store.sender.rules import finding
 from policy_store.sender.smtp import SmtpResult
 from policy_store.sender.verdict import readings_of
+from policy_store.txt_records import RecordSyntaxError, TlsrptRecord, tlsrpt_records
 
 _NOT_CHECKED = {"busy": "smtp_busy", "timeout": "smtp_timeout", "unreachable": "smtp_unreachable"}
 _ANSWERED = {
@@ -90,7 +90,7 @@ def _host(facts: Facts, mx: MxFacts) -> Iterator[Finding]:
     for result in mx.results:
         yield from _result(facts, host, result)
     if mx.tlsa:
-        yield finding("tlsa", domain, f"{host} has TLSA records: senders with DANE go by them first")
+        yield finding("tlsa", domain, f"{host} has TLSA records: senders with DANE apply those first")
 
 
 def _result(facts: Facts, host: str, result: SmtpResult) -> Iterator[Finding]:

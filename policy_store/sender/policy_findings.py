@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from ipaddress import ip_address
 from typing import Literal
 
-from policy_store.dns_records import RecordSyntaxError, StsRecord, sts_records
 from policy_store.lint.findings import Finding
 from policy_store.lint.linter import lint_text
 from policy_store.names import policy_host, quoted
@@ -16,6 +15,7 @@ from policy_store.sender.published import meant_for_sts
 from policy_store.sender.rules import RULES, finding
 from policy_store.sender.tls import TlsSession
 from policy_store.sender.verdict import cannot_tell, readings_of
+from policy_store.txt_records import RecordSyntaxError, StsRecord, sts_records
 
 type Published = Literal["enforced", "testing", "none", "not published", "broken", "unknown"]
 
@@ -42,7 +42,7 @@ def text_findings(facts: Facts) -> Iterator[Finding]:
 def published_word(facts: Facts) -> Published:
     """What is published, as senders find it that keep to the RFC: `enforced`, `testing` or `none` by the mode, `not
     published` without a TXT record, `broken` where they find no policy or not always the same one, and `unknown` where
-    that cannot be told from here.
+    that cannot be found out from here.
     """
     if cannot_tell(facts):
         return "unknown"

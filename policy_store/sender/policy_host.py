@@ -43,7 +43,7 @@ async def fetch_policy(domain: str, network: Network) -> bytes:
 
 
 def why_no_text(domain: str, host: PolicyHost) -> str:
-    """Why a sender gets no policy text from the host, or not always the same one; empty where it does."""
+    """Why a sender gets no policy text from the host, or not always the same one; empty if it does."""
     name = policy_host(domain)
     if host.lookup_error is not None:
         return host.lookup_error

@@ -6,10 +6,10 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from policy_store.dns_records import RecordSyntaxError, StsRecord, sts_records
 from policy_store.names import quoted
 from policy_store.policy import Policy, PolicySyntaxError
 from policy_store.tables.history import Revision
+from policy_store.txt_records import RecordSyntaxError, StsRecord, sts_records
 
 type DnsWord = Literal[
     "right", "not served", "older revision", "unknown id", "missing", "two records", "wrong syntax", "lookup failed"

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
 
-from policy_store.dns_records import RecordSyntaxError, StsRecord, sts_records
 from policy_store.policy import LARGEST_TEXT, LONGEST_MAX_AGE, MODES, Policy, PolicySyntaxError
+from policy_store.txt_records import RecordSyntaxError, StsRecord, sts_records
 
 _TEXTS = 16  # texts whose readings are kept: a check asks several times for that of each
 _LAX_RECORD = re.compile(r"v=stsv1[ \t]*;", re.IGNORECASE)
@@ -62,7 +62,7 @@ class PostfixReading:
 
     @property
     def breaking(self) -> str:
-        """A pattern that breaks the entry, whatever the others are; empty where there is none."""
+        """A pattern that breaks the entry, whatever the others are; empty if there is none."""
         broken = (mx for mx in self.mx if _BREAKS_THE_ENTRY.search(mx) or any(map(_is_ipv4, _entries(mx))))
         return next(broken, "")
 

@@ -5,12 +5,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from policy_store.dns_records import report_record
 from policy_store.lint.findings import SEVERITIES, Finding, capped
 from policy_store.sender.facts import Facts, MxFacts
 from policy_store.sender.mail_findings import mail_findings
 from policy_store.sender.policy_findings import Published, policy_findings, published_word, text_findings
 from policy_store.sender.verdict import Word, delivery_of, judge
+from policy_store.txt_records import report_record
 
 SCHEMA = 2  # of the JSON: raised when a field changes its meaning or goes, or a value comes that was none before
 
@@ -23,10 +23,10 @@ class MxCheck(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     host: str = Field(description="its name in lower case, without the final dot")
-    verdict: Word = Field(description="what becomes of a message as published")
+    verdict: Word = Field(description="what happens to a message under the published policy")
     if_enforced: Word = Field(description="the same with the mode enforce")
     exchange_code: Literal["5.4.8", "5.7.5"] | None = Field(
-        description="what Exchange Online tells the author if the policy is enforced; null where it takes the host, or "
+        description="what Exchange Online tells the author if the policy is enforced; null if it takes the host, or "
         "where no code is known"
     )
     result_type: str | None = Field(description="of an RFC 8460 report if the policy is enforced")
@@ -40,7 +40,7 @@ class MailHosts(BaseModel):
     state: Looked = Field(description="`checked`, `partly checked`, `not checked`; `none`: the domain has none")
     passing: int = Field(description="hosts with TLS and a certificate that passes")
     failing: int = Field(description="hosts where TLS fails, or that take no mail at all")
-    not_checked: int = Field(description="hosts of which nothing can be told from here")
+    not_checked: int = Field(description="hosts of which nothing can be found out from here")
     why: str = Field(description="why some were not checked, or there is none; empty otherwise")
 
 
@@ -55,18 +55,18 @@ class Check(BaseModel):
     if_enforced: Word = Field(description="the same with the mode enforce")
     published: Published = Field(
         description="the policy as senders find it: `enforced`, `testing`, `none`, `not published`, `broken`, or "
-        "`unknown` where that cannot be told from here"
+        "`unknown` where that cannot be found out from here"
     )
     mail_hosts: MailHosts = Field(description="how far the MX hosts were checked")
     result_type: str | None = Field(
-        description="of the policy in an RFC 8460 report; null where it is usable, or no TXT record asks for it"
+        description="of the policy in an RFC 8460 report; null if it is usable, or no TXT record asks for it"
     )
     findings: list[Finding] = Field(
         description="lint's on the text and the checker's own, the worst first; of one code ten, and how many more"
     )
     mx: list[MxCheck] = Field(description="the MX hosts, the most preferred first")
-    reports_to: list[str] = Field(description="where senders send reports on TLS; empty where no record says so")
-    reports_posted_here: bool = Field(description="whether one of these is of an app such as this, at `/v1/tlsrpt`")
+    reports_to: list[str] = Field(description="where senders send TLS reports; empty if no record asks for them")
+    reports_posted_here: bool = Field(description="whether one of these is an app like this one, at `/v1/tlsrpt`")
 
     @property
     def codes(self) -> frozenset[str]:
@@ -107,7 +107,7 @@ def report(facts: Facts, more: Iterable[Finding] = ()) -> Check:
 
 
 def why_not_checked(mx: MxFacts) -> str:
-    """Why nothing can be told of an MX host from here, with the way out; empty where something can."""
+    """Why nothing can be told of an MX host from here, with the way out; empty if something can."""
     if delivery_of(mx).passes is not None:
         return ""
     if mx.skipped:
@@ -124,7 +124,7 @@ def why_not_checked(mx: MxFacts) -> str:
 
 
 def not_checked(facts: Facts) -> tuple[str, ...]:
-    """What could not be looked at from here, each with the reason and the way out; empty where everything was."""
+    """What could not be looked at from here, each with the reason and the way out; empty if everything was."""
     reasons = []
     if facts.txt.error is not None:
         reasons.append(f"the TXT record was not checked: {facts.txt.error}")

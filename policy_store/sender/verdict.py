@@ -100,7 +100,7 @@ def judge(facts: Facts) -> Verdict:
 
 
 def cannot_tell(facts: Facts) -> bool:
-    """Whether it cannot be told from here what policy senders find."""
+    """Whether it cannot be found out from here what policy senders find."""
     if facts.txt.error is not None:
         return True
     asks = reading.has_policy_id(facts.txt.records) or reading.postfix_takes(facts.txt.records)

@@ -105,7 +105,7 @@ class Entry:
             message = "the row was changed by hand and has no id yet"
             found.append(Problem("unrecorded_edit", message, "'mta-sts audit' records it", self.row.etag))
         elif self.vanished:
-            message = "the row is gone, but senders may hold the policy"
+            message = "the row is gone, but senders may keep the policy"
             remedy = "bring it back with 'mta-sts rollback', then retire it"
             found.append(Problem("vanished_row", message, remedy, self.revisions[-1].key))
         return found

@@ -28,7 +28,7 @@ class AppIdentity:
         return self._credential.get_token(*scopes, **options)
 
     def forget(self) -> None:
-        """Have the next token asked for anew: the service refused the last one."""
+        """Have the next token asked for again: the service refused the last one."""
         with self._lock:
             now = time.monotonic()
             if now - self._forgotten_at >= _PAUSE:

@@ -120,7 +120,7 @@ class PolicyTable:
         customer: str = "",
         intent: Intent | None = None,
     ) -> Row:
-        """Write the row anew, with the cells of `others`, if its version is still `etag`.
+        """Write the row again, with the cells of `others`, if its version is still `etag`.
 
         Raises RowChanged, Overtaken.
         """

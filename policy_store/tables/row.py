@@ -98,9 +98,10 @@ class Row:
         mx = read_mx(cells.get("mx"), mode, problems)
         max_age = read_max_age(cells.get("max_age"), problems)
         policy = None if problems else Policy.model_validate({"mode": mode, "mx": mx, "max_age": max_age})
-        if policy is not None and len(policy.text) > LONGEST_TEXT:
-            reason = f"the text has {len(policy.text)} characters, and {LONGEST_TEXT} can be kept: remove patterns"
-            problems.append(ColumnProblem(cells["mx"][0], _shown(cells["mx"][1]), reason, "too_large"))
+        if policy is not None and (reason := too_long(policy)):
+            problems.append(
+                ColumnProblem(cells["mx"][0], _shown(cells["mx"][1]), f"{reason}: remove patterns", "too_large")
+            )
         domain, row_key = str(entity["PartitionKey"]), str(entity["RowKey"])
         etag, modified = str(entity.metadata["etag"]), _utc(entity.metadata["timestamp"])
         note, customer = _text(cells.get("note")), _text(cells.get("customer"))
@@ -116,6 +117,12 @@ class Row:
 def _text(cell: tuple[str, Any] | None) -> str:
     """What a cell for people says, whatever its type."""
     return "" if cell is None or cell[1] is None else str(cell[1])
+
+
+def too_long(policy: Policy) -> str:
+    """Why the policy cannot be kept; empty if its text fits the cell of a revision."""
+    length = len(policy.text)
+    return f"the text has {length} characters, and {LONGEST_TEXT} can be kept" if length > LONGEST_TEXT else ""
 
 
 def split_patterns(text: str) -> list[str]:

@@ -1,6 +1,6 @@
 """An HTTP transport for the Azure SDK whose answers arrive whole within their read time-out, or fail.
 
-The time-outs of requests count from one octet to the next, so an answer that drips holds its thread for as long as it
+The time-outs of requests count from one byte to the next, so an answer that drips holds its thread for as long as it
 likes. Here the read time-out is the time of the whole answer, headers included, and the connection time-out also bounds
 the look-up of the host's name.
 """
@@ -63,7 +63,7 @@ class _Transport(RequestsTransport):  # type: ignore[misc] # the SDK loads the c
 
 
 class _Answer(io.RawIOBase):
-    """The octets of one answer; each read waits only for what is left of the answer's time."""
+    """The bytes of one answer; each read waits only for what is left of the answer's time."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock

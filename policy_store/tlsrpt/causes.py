@@ -1,12 +1,14 @@
 """Why sessions fail: the causes as data, and which of them a failure in a report is."""
 
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from policy_store.policy import Policy
-from policy_store.tables.reports import Failure
+from policy_store.tables.report_row import Failure, ReportRow
+from policy_store.tlsrpt.texts import policy_in
 
 type Weight = Literal["blocks", "text", "fetch", "dane"]
 
@@ -46,6 +48,18 @@ def cause_of(failure: Failure, policy: Policy | None) -> Cause:
         if failure.type == "validation-failure" and not failure.reason:
             return CAUSES["validation-failure-without-reason"]
     return CAUSES[failure.type]
+
+
+def failures_of(row: ReportRow, policy: Policy | None = None) -> Iterator[tuple[Failure, Cause]]:
+    """The failures of a row with their causes under the policy that it shows, else under `policy`; one that stands for
+    all where the sender gives no details.
+    """
+    if row.failures:
+        policy = policy_in(row.text) or policy
+        for failure in row.failures:
+            yield failure, cause_of(failure, policy)
+    elif row.failed:
+        yield Failure("", "", "", row.failed), CAUSES["no-details"]
 
 
 def is_blocking(result_type: str) -> bool:

@@ -10,8 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from policy_store.tables.entry import Entry
 from policy_store.tables.history import Revision
-from policy_store.tables.reports import ReportRow, ReportTable
-from policy_store.tlsrpt.evidence import LOOK_BACK, Case, Code, State, Verdict, verdict
+from policy_store.tables.report_row import ReportRow
+from policy_store.tables.reports import ReportTable
+from policy_store.tlsrpt.case import LOOK_BACK, Case
+from policy_store.tlsrpt.evidence import Code, State, Verdict, verdict
 from policy_store.tlsrpt.summary import clashes, failure_groups, sender_days, sessions
 
 _NOT_HERE = "the store has no policy of this domain"
@@ -25,9 +27,9 @@ class ReportState(BaseModel):
     domain: str = Field(description="the policy domain")
     sessions: int = Field(description="sessions reported, each counted once")
     failed: int = Field(description="those of them that failed")
-    reporters: list[str] = Field(description="who reported: registrable domains, as far as they can be told")
+    reporters: list[str] = Field(description="who reported: registrable domains, as far as they are known")
     last: date | None = Field(description="the last day that a report is about; null without one")
-    verdict: State | None = Field(description="`ready`, `wait` or `fix`; null where the reports have nothing to say")
+    verdict: State | None = Field(description="`ready`, `wait` or `fix`; null if the reports have nothing to say")
     code: Code | None = Field(description="the kind of verdict, the same in every version")
     sentence: str = Field(description="why, and what to do")
 
@@ -42,8 +44,12 @@ class ReportedDay(BaseModel):
     organization: str = Field(description="the name that the sender gives itself")
     sessions: int = Field(description="sessions reported, each counted once")
     failed: int = Field(description="those of them that failed")
-    types: list[str] = Field(description="the policies that they were held to: `sts`, `tlsa`, `no-policy-found`")
-    revision: str | None = Field(description="the id of the revision that the sender applied; null where it is none")
+    types: list[str] = Field(
+        description="the kinds of policy that the sender applied: `sts`, `tlsa`, `no-policy-found`"
+    )
+    revision: str | None = Field(
+        description="the id of the revision that the sender applied; null if it was none of ours"
+    )
     imported: bool = Field(description="whether a person imported it; else anybody may have posted it")
 
 
@@ -53,16 +59,21 @@ class ReportedFailure(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     cause: str = Field(description="the cause, the same in every version; docs/reports.md has all")
-    mx_host: str = Field(description="the MX host; empty where the sender names none")
+    mx_host: str = Field(description="the MX host; empty if the sender names none")
     reporter: str = Field(description="who reported")
     sessions: int = Field(description="sessions that failed so")
     days: int = Field(description="on how many days")
     last: date = Field(description="on which day last, `YYYY-MM-DD`")
-    revision: str | None = Field(description="the id of the revision that the sender applied; null where it is none")
+    revision: str | None = Field(
+        description="the id of the revision that the sender applied; null if it was none of ours"
+    )
     what: str = Field(description="what is wrong")
     reasons: list[str] = Field(description="the sender's own words")
     remedy: str = Field(description="what to do")
     blocks: bool = Field(description="whether the sender refuses to deliver there under enforce")
+    over: bool = Field(
+        description="whether it is too old to count for a verdict, and sessions of this sender have passed since"
+    )
 
 
 class ReportDetails(ReportState):
@@ -152,8 +163,9 @@ def details_of(
                 reasons=list(line.reasons),
                 remedy=line.cause.remedy,
                 blocks=line.cause.weight == "blocks",
+                over=line.over,
             )
-            for line in failure_groups(rows, entry.revisions)
+            for line in failure_groups(rows, entry.revisions, now.date())
         ],
         clashes=[f"{reporter}: {report_id}" for reporter, report_id in clashes(rows)],
     )

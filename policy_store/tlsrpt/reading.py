@@ -1,48 +1,26 @@
-"""Reading a TLS report (RFC 8460 section 4) as real senders write it: much is missing, null, misspelt or compressed.
+"""Reading a TLS report (RFC 8460) out of bytes, compressed or not, within bounds, and refusing what is none."""
 
-Only a date range and a list of policies are required. Everything else that is unknown is kept as it is or left out.
-"""
-
+import json
 import re
-import unicodedata
 import zlib
-from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
-from typing import Annotated, Any, Self
+from typing import Any
 
-from pydantic import (
-    AfterValidator,
-    AliasChoices,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
-)
+from pydantic import ValidationError
 
-from policy_store.names import InvalidName, quoted, read_name
+from policy_store.names import quoted
+from policy_store.tlsrpt.report import Report
+from policy_store.tlsrpt.values import clean
 
 LARGEST_REPORT = 4 * 1024 * 1024  # bytes of JSON; a real report has some kilobytes, one with 10,000 failures 2 MB
-LONGEST_TEXT = 200  # characters of a free text
-LONGEST_HOST = 253
-LONGEST_RANGE = timedelta(days=8)
 
 _MOST_OBJECTS = 12_000  # a failure is one
 _MOST_VALUES = 200_000
-_MOST_POLICIES = 1000
-_MOST_SESSIONS = 2_000_000_000
 _SHOWN_PROBLEMS = 20
-_LONGEST_LINE = 300
-_LONGEST_POLICY = 30_000  # characters, so that it fits a table cell
 _GZIP = b"\x1f\x8b"
-_BOM = b"\xef\xbb\xbf"
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _PADDING = b"\0\r\n\t "  # what mail programs leave behind an attachment
-_SPACES = re.compile(r"\s+")
-_MIDNIGHT = re.compile(r"[T ]24:00(?::00(?:\.0+)?)?")
-_LEAP_SECOND = re.compile(r"(:[0-9]{2}):60")
-_CENTURY = (datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
+_PEEK = 4096
+_MARK = "\ufeff"
+_JSON_OBJECT = re.compile(rb"(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?[\0 \t\r\n]*\{[\0 \t\r\n]*[\"}]")
 
 
 class NotAReport(ValueError):
@@ -57,202 +35,9 @@ class TooLarge(NotAReport):
     """A report is larger than any real one, compressed or not."""
 
 
-def clean(text: str, longest: int = LONGEST_TEXT) -> str:
-    """`text` in one line without control, format and private characters, which terminals and pages would obey, cut
-    after `longest` characters.
-    """
-    text = text[: 4 * longest]
-    if not (text.isascii() and text.isprintable()):
-        text = "".join(" " if unicodedata.category(letter)[0] in "CZ" else letter for letter in text)
-    return _SPACES.sub(" ", text).strip()[:longest]
-
-
-def _text(value: Any) -> Any:
-    if value is None:
-        return ""
-    return clean(str(value)) if isinstance(value, (str, int, float)) else value
-
-
-def _listed(value: Any) -> Any:
-    """A list, where one thing stands alone or some are null."""
-    if value is None:
-        return []
-    return [item for item in value if item is not None] if isinstance(value, list) else [value]
-
-
-def _count(value: Any) -> Any:
-    return 0 if value is None else value
-
-
-def _object(value: Any) -> Any:
-    return {} if value is None else value
-
-
-def _time(value: Any) -> Any:
-    """A time with its zone, UTC where none is given; 24:00 and a leap second are times too."""
-    if isinstance(value, str):
-        text = _LEAP_SECOND.sub(r"\1:59", value.strip().upper())
-        next_day = _MIDNIGHT.search(text) is not None
-        try:
-            time = datetime.fromisoformat(_MIDNIGHT.sub("T00:00:00", text) if next_day else text)
-            value = time + timedelta(days=next_day)
-        except (ValueError, OverflowError):
-            raise ValueError(f"{quoted(value)} is not a date and time as 2026-11-25T00:00:00Z") from None
-    elif isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**33:
-        value = datetime.fromtimestamp(value, UTC)  # the file name of a report has seconds too
-    if isinstance(value, datetime):
-        try:
-            value = value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
-        except OverflowError:
-            value = datetime.min.replace(tzinfo=UTC)
-        if not _CENTURY[0] <= value < _CENTURY[1]:
-            raise ValueError("it must be a time of this century")
-    return value
-
-
-def _host(value: Any) -> Any:
-    return clean(value, LONGEST_HOST).lower().removesuffix(".") if isinstance(value, str) else _text(value)
-
-
-def _kind(value: Any) -> Any:
-    return clean(value, 60).lower().replace("_", "-") if isinstance(value, str) else _text(value)
-
-
-def _lines(values: Sequence[Any]) -> tuple[str, ...]:
-    """The lines of a policy as served, each stripped and without empty ones, whatever they were packed into."""
-    lines: list[str] = []
-    left = _LONGEST_POLICY
-    for value in values:
-        for line in value[:_LONGEST_POLICY].splitlines() if isinstance(value, str) else ():
-            cleaned = clean(line, _LONGEST_LINE)
-            left -= len(cleaned) + 2
-            if left < 0:
-                return tuple(lines)
-            if cleaned:
-                lines.append(cleaned)
-    return tuple(lines)
-
-
-def _domain(value: Any) -> Any:
-    """A policy domain as A-labels, empty where it is missing or none."""
-    if not isinstance(value, str):
-        return ""
-    try:
-        return read_name(value)
-    except InvalidName:
-        return ""
-
-
-def _spelled(name: str, *misspelt: str) -> AliasChoices:
-    """The spellings of a key: as in RFC 8460, with underscores, in camel case, and those that senders have come up
-    with.
-    """
-    forms: dict[str, None] = {}
-    for each in (name, *misspelt):
-        first, *others = each.split("-")
-        forms |= dict.fromkeys((each, each.replace("-", "_"), first + "".join(other.title() for other in others)))
-    return AliasChoices(*forms)
-
-
-type Text = Annotated[str, BeforeValidator(_text)]
-type Host = Annotated[str, BeforeValidator(_host)]
-type Kind = Annotated[str, BeforeValidator(_kind)]
-type Domain = Annotated[str, BeforeValidator(_domain)]
-type Count = Annotated[int, BeforeValidator(_count), Field(ge=0, le=_MOST_SESSIONS)]
-type Time = Annotated[datetime, BeforeValidator(_time)]
-type Lines = Annotated[tuple[Any, ...], BeforeValidator(_listed), AfterValidator(_lines)]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class DateRange(_Part):
-    """When the sessions took place; some senders write local times and call them UTC, some leave the end out."""
-
-    start: Time = Field(validation_alias=_spelled("start-datetime", "start-date-time", "start"))
-    end: Time | None = Field(default=None, validation_alias=_spelled("end-datetime", "end-date-time", "end"))
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        if self.until < self.start:
-            raise ValueError("it ends before it begins")
-        return self
-
-    @property
-    def until(self) -> datetime:
-        """The end; a day after the beginning where none is given."""
-        return self.start + timedelta(days=1) if self.end is None else self.end
-
-    @property
-    def day(self) -> date:
-        """The UTC day that the middle of the range is in: right for the UTC day that RFC 8460 section 4.1 asks for,
-        and for one that is given in local time with a false `Z`.
-        """
-        return (self.start + (self.until - self.start) / 2).date()
-
-    def problem(self, now: datetime, oldest: timedelta | None = None) -> str:
-        """Why a report about this time is not taken; empty where it is."""
-        if oldest is not None and self.start < now - oldest:
-            return f"it begins more than {oldest.days} days ago"
-        if self.until > now + timedelta(days=1):
-            return "it ends in the future"
-        if self.until - self.start > LONGEST_RANGE:
-            return f"it is about more than {LONGEST_RANGE.days} days"
-        return ""
-
-
-class Detail(_Part):
-    """Failed sessions of one kind (RFC 8460 section 4.3)."""
-
-    type: Kind = Field(default="", validation_alias=_spelled("result-type"))
-    mx_host: Host = Field(
-        default="",
-        validation_alias=_spelled("receiving-mx-hostname", "receiving-mx-host-name", "receiving-mx-host"),
-    )
-    reason: Text = Field(default="", validation_alias=_spelled("failure-reason-code", "failure-reason"))
-    sessions: Annotated[int, Field(ge=0, le=_MOST_SESSIONS)] | None = Field(
-        default=None, validation_alias=_spelled("failed-session-count", "failed-sessions-count")
-    )
-
-
-class PolicyPart(_Part):
-    """The policy that the sessions were held to: its type, its domain and its text as the sender saw it."""
-
-    type: Kind = Field(default="", validation_alias=_spelled("policy-type"))
-    domain: Domain = Field(default="", validation_alias=_spelled("policy-domain"))
-    lines: Lines = Field(default=(), validation_alias=_spelled("policy-string"))
-
-
-class Summary(_Part):
-    """How many sessions there were."""
-
-    ok: Count = Field(
-        default=0, validation_alias=_spelled("total-successful-session-count", "total-success-session-count")
-    )
-    failed: Count = Field(default=0, validation_alias=_spelled("total-failure-session-count", "total-failure-count"))
-
-
-class PolicyEntry(_Part):
-    """What a report says of one policy."""
-
-    policy: Annotated[PolicyPart, BeforeValidator(_object)] = PolicyPart()
-    summary: Annotated[Summary, BeforeValidator(_object)] = Summary()
-    details: Annotated[list[Detail], BeforeValidator(_listed)] = Field(
-        default=[], validation_alias=_spelled("failure-details", "failure-detail")
-    )
-
-
-class Report(_Part):
-    """One report. Texts are clean: one line, printable, at most 200 characters."""
-
-    organization: Text = Field(default="", validation_alias=_spelled("organization-name", "organisation-name"))
-    range: DateRange = Field(validation_alias=_spelled("date-range"))
-    contact: Text = Field(default="", validation_alias=_spelled("contact-info"))
-    id: Text = Field(default="", validation_alias=_spelled("report-id"))
-    policies: Annotated[list[PolicyEntry], Field(max_length=_MOST_POLICIES), BeforeValidator(_listed)] = Field(
-        validation_alias=_spelled("policies")
-    )
+def is_json(octets: bytes) -> bool:
+    """Whether bytes begin as a JSON object does, in any encoding of Unicode."""
+    return _JSON_OBJECT.match(octets[:_PEEK]) is not None
 
 
 def read(octets: bytes) -> Report:
@@ -274,23 +59,32 @@ def inflated(octets: bytes) -> bytes:
     return octets
 
 
-def parse(json: bytes) -> Report:
-    """The report that `json` holds. Raises TooLarge, NotAReport with all that is wrong."""
-    if json.startswith(_UTF16):
-        try:
-            json = json.decode("utf-16").encode()
-        except UnicodeError:
-            raise NotAReport("it is UTF-16 with a character that is none") from None
-    json = json.removeprefix(_BOM).strip()
-    if not json.startswith(b"{"):
-        raise NotAReport(f"it is not a JSON object: it begins with {quoted(json[:20].decode('latin-1'))}")
-    if json.count(b"{") > _MOST_OBJECTS or json.count(b",") > _MOST_VALUES:
+def parse(octets: bytes) -> Report:
+    """The report that JSON holds. Raises TooLarge, NotAReport with all that is wrong."""
+    octets = _utf8(octets).strip(_PADDING)
+    if not octets.startswith(b"{"):
+        raise NotAReport(f"it is not a JSON object: it begins with {quoted(octets[:20].decode('latin-1'))}")
+    if octets.count(b"{") > _MOST_OBJECTS or octets.count(b",") > _MOST_VALUES:
         raise TooLarge(f"the report has more than {_MOST_OBJECTS} objects or {_MOST_VALUES} values")
     try:
-        return Report.model_validate_json(json)
+        return Report.model_validate_json(octets)
     except ValidationError as error:
         problems = error.errors(include_url=False, include_context=False, include_input=False)
-        raise NotAReport(*(_sentence(problem) for problem in problems[:_SHOWN_PROBLEMS])) from None
+        sentences = [_sentence(problem) for problem in problems[:_SHOWN_PROBLEMS]]
+        if len(problems) > _SHOWN_PROBLEMS:
+            sentences.append(f"and {len(problems) - _SHOWN_PROBLEMS} more problems")
+        raise NotAReport(*sentences) from None
+
+
+def _utf8(octets: bytes) -> bytes:
+    """JSON without the byte order mark that I-JSON forbids, in the encoding that it demands (RFC 7493 section 2.1)."""
+    encoding = json.detect_encoding(octets)
+    if encoding.startswith("utf-8"):
+        return octets.removeprefix(_MARK.encode())
+    try:
+        return octets.decode(encoding).removeprefix(_MARK).encode()
+    except UnicodeError:
+        raise NotAReport(f"it looks like {encoding.upper()} and is not") from None
 
 
 def _gunzipped(octets: bytes) -> bytes:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from policy_store.names import InvalidName, host_name
-from policy_store.tables.reports import LARGEST_RAW, Failure, ReportRow, Via
+from policy_store.tables.report_row import LARGEST_RAW, Failure, ReportRow, Via
 from policy_store.tlsrpt.causes import is_blocking
-from policy_store.tlsrpt.reading import Detail, PolicyEntry, Report
+from policy_store.tlsrpt.report import Detail, PolicyEntry, Report
 
 MOST_ENTRIES = 100  # of one report
 MOST_FAILURES = 20  # of one entry, by cause and MX host
@@ -42,11 +42,12 @@ def rows_of(report: Report, source: Source, plain: bytes, is_ours: Callable[[str
     """The rows to keep of a report, whose JSON is `plain`; none where it is about no domain of ours.
 
     `is_ours` is asked once for each domain. An entry that names an MX host (`tlsa`, RFC 8460 section 4.4) or no domain
-    goes to the one domain of ours that the others name; where no entry names one, the end of the report's id may.
+    goes to the one domain of ours that the others name; where none of them names one, the end of the report's id may.
     """
-    named = list(dict.fromkeys(entry.policy.domain for entry in report.policies if entry.policy.domain))
-    named = named or [_domain_in(report.id)]
-    ours = {domain for domain in named[:_MOST_DOMAINS] if domain and is_ours(domain)}
+    named = dict.fromkeys(entry.policy.domain for entry in report.policies if entry.policy.domain)
+    ours = {domain for domain in list(named)[:_MOST_DOMAINS] if is_ours(domain)}
+    if not ours and any(_names_no_domain(entry) for entry in report.policies):
+        ours = {domain for domain in _domain_in(report.id) if is_ours(domain)}
     whole = hashlib.sha256(plain).hexdigest()[:16]
     raw = gzip.compress(plain, mtime=0)
     reporter = reporter_of(report.contact, report.organization)
@@ -54,7 +55,7 @@ def rows_of(report: Report, source: Source, plain: bytes, is_ours: Callable[[str
     for entry in report.policies:
         domain = entry.policy.domain
         if domain not in ours:
-            if len(ours) != 1 or (domain and entry.policy.type != "tlsa"):
+            if len(ours) != 1 or not _names_no_domain(entry):
                 continue
             (domain,) = ours
         failures, more = _failures(entry)
@@ -103,12 +104,16 @@ def reporter_of(contact: str, organization: str) -> str:
     return _NOT_IN_A_NAME.sub("-", organization.lower()).strip("-")[:_LONGEST_REPORTER] or "unknown"
 
 
-def _domain_in(report_id: str) -> str:
-    """The domain at the end of an id, as Google (`_`), Microsoft (`+`) and tlsrpt-reporter (`_`) write it."""
+def _names_no_domain(entry: PolicyEntry) -> bool:
+    return not entry.policy.domain or entry.policy.type == "tlsa"
+
+
+def _domain_in(report_id: str) -> list[str]:
+    """The domain at the end of an id, as Google (`_`), Microsoft (`+`) and tlsrpt-reporter (`_`) write it, if any."""
     try:
-        return host_name(_BEFORE_DOMAIN.split(report_id)[-1])
+        return [host_name(_BEFORE_DOMAIN.split(report_id)[-1])]
     except InvalidName:
-        return ""
+        return []
 
 
 def _failures(entry: PolicyEntry) -> tuple[tuple[Failure, ...], int]:
@@ -138,6 +143,8 @@ def _hash(report: Report, entry: PolicyEntry) -> str:
         report.range.start.isoformat(),
         report.range.until.isoformat(),
         entry.policy.type,
+        entry.policy.domain,
+        sorted(entry.policy.mx_hosts),
         sorted(entry.policy.lines),
         entry.summary.ok,
         entry.summary.failed,

@@ -6,15 +6,16 @@ Pure: rows and revisions come from the caller.
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from itertools import groupby
 from operator import attrgetter
 
 from policy_store.policy import PolicySyntaxError
 from policy_store.tables.entry import Entry
 from policy_store.tables.history import Revision
-from policy_store.tables.reports import Failure, ReportRow
-from policy_store.tlsrpt.causes import CAUSES, Cause, cause_of
+from policy_store.tables.report_row import Failure, ReportRow
+from policy_store.tlsrpt.case import DEMANDS
+from policy_store.tlsrpt.causes import CAUSES, Cause, failures_of
 from policy_store.tlsrpt.texts import policy_in, same
 
 # Microsoft reports the same sessions under `sts` and `tlsa`; within one of these groups the entries add up.
@@ -47,7 +48,9 @@ class SenderDay:
 
 @dataclass(frozen=True, slots=True)
 class FailureGroup:
-    """The failures of one cause at one MX host that one sender met under one text."""
+    """The failures of one cause at one MX host that one sender met under one text. They are over when they are too old
+    to count for a verdict and sessions of the same sender have passed since.
+    """
 
     cause: Cause
     mx_host: str
@@ -57,7 +60,7 @@ class FailureGroup:
     days: tuple[date, ...]
     reasons: tuple[str, ...]
     revision: Revision | None
-    has_text: bool
+    over: bool
 
 
 def by_domain(
@@ -89,16 +92,6 @@ def sessions(rows: Iterable[ReportRow]) -> Sessions:
     for kinds in counts.values():
         total += max(kinds.values(), key=lambda kind: (kind.ok + kind.failed, kind.failed))
     return total
-
-
-def failures_of(row: ReportRow) -> Iterator[tuple[Failure, Cause]]:
-    """The failures of a row with their causes; one that stands for all where the sender gives no details."""
-    if row.failures:
-        policy = policy_in(row.text)
-        for failure in row.failures:
-            yield failure, cause_of(failure, policy)
-    elif row.failed:
-        yield Failure("", "", "", row.failed), CAUSES["no-details"]
 
 
 def revision_of(row: ReportRow, revisions: Sequence[Revision]) -> Revision | None:
@@ -139,11 +132,15 @@ def sender_days(rows: Iterable[ReportRow], revisions: Sequence[Revision]) -> lis
     return sorted(lines, key=lambda line: (-line.day.toordinal(), line.reporter))
 
 
-def failure_groups(rows: Iterable[ReportRow], revisions: Sequence[Revision]) -> list[FailureGroup]:
+def failure_groups(rows: Iterable[ReportRow], revisions: Sequence[Revision], today: date) -> list[FailureGroup]:
     """The failures by cause, MX host, sender and revision; those that block mail and the latest first."""
     groups: dict[tuple[str, str, str, str], list[tuple[ReportRow, Failure]]] = defaultdict(list)
     found: dict[tuple[str, str, str, str], Revision | None] = {}
+    passed: dict[str, date] = {}  # the last day, by sender
+    counts_from = today - timedelta(days=DEMANDS.failure_days - 1)
     for row in rows:
+        if row.type == "sts" and row.ok:
+            passed[row.reporter] = max(row.day, passed.get(row.reporter, date.min))
         revision = revision_of(row, revisions)
         for failure, cause in failures_of(row):
             key = (cause.code, failure.mx_host, row.reporter, revision.key if revision else "")
@@ -159,7 +156,7 @@ def failure_groups(rows: Iterable[ReportRow], revisions: Sequence[Revision]) -> 
             days=tuple(sorted({row.day for row, _ in group})),
             reasons=tuple(dict.fromkeys(failure.reason for _, failure in group if failure.reason)),
             revision=found[code, mx_host, reporter, key],
-            has_text=any(row.text for row, _ in group),
+            over=max(row.day for row, _ in group) < min(passed.get(reporter, date.min), counts_from),
         )
         for (code, mx_host, reporter, key), group in groups.items()
     ]

@@ -12,15 +12,16 @@ from policy_store.web.door import ENTRANCE, Door
 from policy_store.web.pages import FOLDER, looking, posting, problem, render, site_of
 from policy_store.web.site import Site
 from policy_store.web.tasks import Busy
-from policy_store.web.views import changes, domain, domains, edit, history, importing, overview, plan, reports
+from policy_store.web.views import audit, changes, domain, domains, edit, history, importing, overview, plan, reports
 
 _STATIC = {path.name: path for path in sorted((FOLDER / "static").iterdir())}
+_EVERYBODY = (ENTRANCE, *(f"/static/{name}" for name in _STATIC))
 
 
 def application(site: Site, port: int) -> ASGIApp:
     """The page for a browser at `port` of this machine, behind its door."""
     inner = Starlette(routes=ROUTES)
-    door = Door(inner, port, site.session)
+    door = Door(inner, port, site.session, _EVERYBODY)
     inner.state.site, inner.state.cookie = site, door.cookie
     for kind in (HTTPException, AzureError, ValueError, Busy):
         inner.add_exception_handler(kind, _explained)
@@ -35,12 +36,14 @@ async def _explained(request: Request, error: Exception) -> Response:
 
 async def _enter(request: Request) -> Response:
     """Change the token for the cookie. The way on is a page of its own: after a redirect from another program a browser
-    would not send the cookie yet.
+    would not send the cookie yet. A browser that has the cookie is led on, too.
     """
-    cookie = None
-    if request.method == "GET":
-        cookie = site_of(request).session.open(request.query_params.get("token", ""))
-    answer = HTMLResponse(render("enter.html", opened=cookie is not None), 200 if cookie else 403)
+    session, cookie = site_of(request).session, None
+    opened = session.knows(request.cookies.get(request.app.state.cookie, ""))
+    if request.method == "GET" and not opened:
+        cookie = session.open(request.query_params.get("token", ""))
+        opened = cookie is not None
+    answer = HTMLResponse(render("enter.html", opened=opened), 200 if opened else 403)
     if cookie:
         answer.set_cookie(request.app.state.cookie, cookie, httponly=True, samesite="strict", path="/")
     return answer
@@ -87,6 +90,8 @@ ROUTES = [
     _look("/reports", reports.show),
     _form("/reports", reports.take),
     _look("/plan", plan.show),
+    _look("/audit", audit.show),
+    _form("/audit", audit.run),
     _look("/history", history.show),
     _form("/history/undo", history.take_back),
 ]

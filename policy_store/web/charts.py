@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 import pygal
 from markupsafe import Markup
 
-from policy_store.tlsrpt.evidence import LOOK_BACK
+from policy_store.tlsrpt.case import LOOK_BACK
 from policy_store.tlsrpt.overview import first_day
 
 _KEPT = frozenset(

@@ -3,8 +3,9 @@
 It holds off other sites in the same browser, other names for this machine (DNS rebinding), and other people on it.
 """
 
+import asyncio
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from http.cookies import CookieError, SimpleCookie
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -14,9 +15,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from policy_store.web.session import Session
 
 ENTRANCE = "/enter"
-STATIC = "/static/"
 UPLOADS = ("/import", "/reports")  # these may bring a file
 LARGEST_FORM, LARGEST_UPLOAD = 1_000_000, 32_000_000  # bytes
+LONGEST_PAUSE = 30.0  # seconds between two pieces of what is sent
 
 _HEADERS = {
     "content-security-policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
@@ -35,10 +36,18 @@ class _TooLarge(Exception):
 
 
 class Door:
-    """An ASGI application around the page's own, which listens at `port`."""
+    """An ASGI application around the page's own, which listens at `port`. Strangers get the paths in `everybody`."""
 
-    def __init__(self, app: ASGIApp, port: int, session: Session) -> None:
-        self._app, self._session = app, session
+    def __init__(
+        self,
+        app: ASGIApp,
+        port: int,
+        session: Session,
+        everybody: Collection[str],
+        *,
+        longest_pause: float = LONGEST_PAUSE,
+    ) -> None:
+        self._app, self._session, self._everybody, self._pause = app, session, frozenset(everybody), longest_pause
         self._hosts = frozenset(f"{name}:{port}" for name in ("127.0.0.1", "[::1]", "localhost"))
         self.cookie = f"mta-sts-{port}"  # a cookie belongs to the host, whatever the port
 
@@ -62,9 +71,11 @@ class Door:
             await _with_headers(send)(message)
 
         try:
-            await self._app(scope, _bounded(receive, bound), sending)
+            await self._app(scope, _bounded(receive, bound, self._pause), sending)
+        except TimeoutError:
+            answer: Response = _text(408, f"Nothing came for {self._pause:.0f} seconds: send it again.")
         except _TooLarge:
-            answer: Response = _text(413, f"A request may have {bound // 1_000_000} MB.")
+            answer = _text(413, f"A request may have {bound // 1_000_000} MB.")
         except Exception as error:
             # Its text may quote what the request brought; the kind says enough to report it.
             print(f"An error that nobody expected, {type(error).__name__}. Please report it.", file=sys.stderr)
@@ -84,9 +95,11 @@ class Door:
             return _text(405, "GET, HEAD and POST are known here.")
         if method == "POST" and headers.get("origin") != f"http://{hosts[0].lower()}":
             return _text(403, "This form is not of this page.")
-        if headers.get("sec-fetch-site") in ("cross-site", "same-site") and path != ENTRANCE and method != "GET":
-            return _text(403, "This form is not of this page.")
-        if path == ENTRANCE or path.startswith(STATIC):
+        if headers.get("sec-fetch-site") in ("cross-site", "same-site") and (
+            method != "GET" or headers.get("sec-fetch-dest", "document") != "document"
+        ):
+            return _text(403, "Another site asks for this: open the page by itself.")
+        if path in self._everybody and method != "POST":
             return None
         if not any(map(self._session.knows, _cookies(headers.getlist("cookie"), self.cookie))):
             return _text(403, "Open the address that the terminal shows. It opens one browser, once.")
@@ -109,13 +122,17 @@ def _cookies(headers: Iterable[str], name: str) -> Iterable[str]:
                 yield morsel.value
 
 
-def _bounded(receive: Receive, bound: int) -> Receive:
-    """`receive` that raises once more than `bound` bytes have come, whatever was announced."""
-    left = bound
+def _bounded(receive: Receive, bound: int, pause: float) -> Receive:
+    """`receive` that raises once more than `bound` bytes have come, whatever was announced, or none for `pause` seconds
+    before the end.
+    """
+    left, more = bound, True
 
     async def receiving() -> Message:
-        nonlocal left
-        message = await receive()
+        nonlocal left, more
+        async with asyncio.timeout(pause if more else None):
+            message = await receive()
+        more = message.get("more_body", False)
         left -= len(message.get("body", b""))
         if left < 0:
             raise _TooLarge

@@ -17,9 +17,8 @@ from policy_store.changes.change import Change, Planned, Refused
 from policy_store.changes.desk import Desk
 from policy_store.changes.many import decide_all, write_all
 from policy_store.changes.outcome import Outcome
-from policy_store.tables.store import storage_problem
 from policy_store.web.shelf import Shelf
-from policy_store.web.tasks import Keep, in_background
+from policy_store.web.tasks import Keep, failure, in_background
 
 LASTS = timedelta(minutes=30)  # so long what was looked at may be confirmed: DNS was asked for it, too
 
@@ -31,7 +30,8 @@ class Wish:
     """What a person wants: a title, the word for it when done (`changed`, `promoted`), and what decides of each item.
 
     `items` are domains, or whatever `decide` takes; `name_of` says which domain one is for, and `place_of` where it
-    comes from. `force` goes ahead in spite of refusals; `why` is the reason.
+    comes from; `said` is what else to know of where they come from. `force` goes ahead in spite of refusals; `why` is
+    the reason.
     """
 
     title: str
@@ -43,6 +43,7 @@ class Wish:
     why: str = ""
     force: bool = False
     back: str = "/domains"
+    said: Sequence[str] = ()
 
 
 @dataclass
@@ -99,7 +100,7 @@ class Draft:
         return any(isinstance(one, Refused) and one.forcible for one in self.planned)
 
     def placed(self) -> dict[int, str]:
-        """Where what was planned comes from, by its place in `planned`; empty where it has no place."""
+        """Where what was planned comes from, by its place in `planned`; empty if it has no place."""
         place_of = self.wish.place_of
         return {} if place_of is None else {at: place_of(item) for at, item in enumerate(self.wish.items)}
 
@@ -151,11 +152,8 @@ def _guarded(draft: Draft, work: Callable[[], None]) -> None:
     """Do the work; an error ends the draft with a sentence."""
     try:
         work()
-    except AzureError as error:
-        message, remedy = storage_problem(error)
-        draft.error, draft.stage = f"{message[0].upper()}{message[1:]}: {remedy}.", "failed"
     except Exception as error:
-        draft.error, draft.stage = f"An error that nobody expected, {type(error).__name__}. Please report it.", "failed"
+        draft.error, draft.stage = failure(error), "failed"
 
 
 def _decide(draft: Draft, desk: Desk) -> None:

@@ -1,14 +1,16 @@
 """The read-only pages as files, for a boss or a customer: a folder for each customer that can be handed on by itself.
 
-Nothing in a customer's folder comes from the rows of another: no link, no name, no note, and nobody who works here.
+Nothing in a customer's folder comes from the rows of another, nor from what people and senders wrote in their own
+words: a note, a reason, a cell that is no value, or the name of a sender may be that of another customer.
 """
 
 import re
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
+from string import ascii_uppercase
 
 from policy_store.changes.desk import Desk
 from policy_store.changes.plan import Task, in_order, tasks_of
@@ -17,8 +19,8 @@ from policy_store.changes.selection import NoMatch, Selection
 from policy_store.changes.state import PolicyState, state_of
 from policy_store.policy import MODES
 from policy_store.tables.entry import Entry
-from policy_store.tables.reports import ReportRow
-from policy_store.tlsrpt.evidence import LOOK_BACK
+from policy_store.tables.report_row import ReportRow
+from policy_store.tlsrpt.case import LOOK_BACK
 from policy_store.tlsrpt.overview import ReportDetails, details_of, recent_rows
 from policy_store.tlsrpt.summary import by_domain
 from policy_store.web.charts import sessions_chart, share
@@ -77,7 +79,14 @@ def write_pages(folder: Path, desk: Desk, selection: Selection) -> int:
         index.append((customer, name, _modes(subjects), subjects))
         _write_customer(folder / name, customer, subjects, desk)
     everybody = [subject for subjects in customers.values() for subject in subjects]
-    _write(folder / "index.html", "report_index.html", desk, customers=index, chart=_chart(everybody), up="")
+    _write(
+        folder / "index.html",
+        "report_index.html",
+        desk,
+        customers=index,
+        chart=_chart(everybody),
+        total=_modes(everybody),
+    )
     return 1 + len(customers) + len(everybody)
 
 
@@ -89,19 +98,42 @@ def file_name(text: str) -> str:
 
 def _subject(desk: Desk, entry: Entry, rows: Sequence[ReportRow] | None) -> Subject:
     fresh_seconds = desk.store.fresh_seconds
-    tasks = in_order(tasks_of(entry, rows, now=desk.now, fresh_seconds=fresh_seconds))
+    rows = None if rows is None else _unnamed(entry, rows)
+    tasks = in_order(map(_without_cells, tasks_of(entry, rows, now=desk.now, fresh_seconds=fresh_seconds)))
     reports = None
     if rows:
         reports = details_of(entry.domain, entry, rows, desk.now, fresh_seconds, LOOK_BACK)
     return Subject(entry, state_of(entry), tasks, reports)
 
 
+def _unnamed(entry: Entry, rows: Sequence[ReportRow]) -> list[ReportRow]:
+    """The rows with a letter for each sender, and without MX hosts that are not in the policy by name."""
+    senders = list(dict.fromkeys(row.reporter for row in rows))
+    names = {sender: f"sender {(*ascii_uppercase, at)[min(at, 26)]}" for at, sender in enumerate(senders)}
+    ours = entry.in_force.mx if entry.in_force else ()
+    return [
+        replace(
+            row,
+            organization=names[row.reporter],
+            failures=tuple(each if each.mx_host in ours else replace(each, mx_host="") for each in row.failures),
+        )
+        for row in rows
+    ]
+
+
+def _without_cells(task: Task) -> Task:
+    """The task; what is wrong with a row, without the cells that it quotes."""
+    broken = task.code in ("invalid_row", "unreachable_row")
+    return task.model_copy(update={"what": task.what.partition(":")[0]}) if broken else task
+
+
 def _write_customer(folder: Path, customer: str, subjects: Sequence[Subject], desk: Desk) -> None:
     folder.mkdir()
     shutil.copyfile(FOLDER / "static" / _STYLE, folder / _STYLE)
-    days = [day for one in subjects if one.reports for day in by_day(one.reports.days)]
+    lines = [line for one in subjects if one.reports for line in one.reports.days]
+    days = by_day(lines)
     context = {"customer": customer, "subjects": subjects, "modes": _modes(subjects), "chart": _chart(subjects)}
-    _write(folder / "index.html", "report.html", desk, sessions=sessions_chart(days, desk.now), **context)
+    _write(folder / "index.html", "report.html", desk, sessions=sessions_chart(days, desk.now), days=days, **context)
     for one in subjects:
         chart = sessions_chart(one.reports.days, desk.now) if one.reports else None
         days = by_day(one.reports.days) if one.reports else []

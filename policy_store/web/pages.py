@@ -4,6 +4,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from functools import cache
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -20,22 +21,24 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from policy_store.durations import in_words
 from policy_store.names import unicode_name
 from policy_store.printable import clean
-from policy_store.tables.store import storage_problem
 from policy_store.times import age, shown, shown_due
 from policy_store.web.shelf import Reading
 from policy_store.web.site import Site
-from policy_store.web.tasks import Busy
+from policy_store.web.tasks import Busy, failure
 
 type View = Callable[[Request], Response]
 type FormView = Callable[[Request, FormData], Response]
 
 FOLDER = Path(__file__).parent
+_OURS = {404: "There is no such page.", 405: "A form cannot be sent here."}  # in place of the words of HTTP
 _MOST_FIELDS, _MOST_FILES, _LARGEST_FIELD = 400, 20, 200_000
 
 
 @cache
 def environment() -> Environment:
-    """The templates: whatever is put into one is escaped, and shown without what a page would obey."""
+    """The templates: whatever is put into one is escaped, and shown without what a page would obey. The filter
+    `unchanged` is for values that a form sends back.
+    """
     made = Environment(
         loader=FileSystemLoader(FOLDER / "templates"),
         autoescape=True,
@@ -49,7 +52,9 @@ def environment() -> Environment:
         "due": due,
         "seconds": in_words,
         "people": unicode_name,
+        "unchanged": Markup.escape,
         "broken": broken,
+        "arrows": arrows,
         "path": lambda text: quote(text, safe=""),
         "number": lambda value: f"{value:,}",
         "sentence": sentence,
@@ -71,7 +76,7 @@ def page(request: Request, name: str, status: int = 200, *, live: bool = False, 
         site=site,
         csrf=site.session.csrf,
         read_only=site.read_only,
-        path=request.url.path,
+        back=request.url.path + (f"?{request.url.query}" if request.url.query else ""),
         here=request.url.path.split("/")[1],
         live=live,
         static=False,
@@ -145,10 +150,10 @@ def problem(request: Request, error: Exception) -> Response:
     status, words = 500, "An error that nobody expected."
     match error:
         case HTTPException():
-            status, words = error.status_code, error.detail
+            status = error.status_code
+            words = _OURS.get(status, error.detail) if error.detail == HTTPStatus(status).phrase else error.detail
         case AzureError():
-            message, remedy = storage_problem(error)
-            status, words = 502, f"{message[0].upper()}{message[1:]}: {remedy}."
+            status, words = 502, failure(error)
         case Busy():
             status, words = 503, sentence(str(error))
         case ValueError() if type(error).__module__.startswith("policy_store."):
@@ -176,7 +181,12 @@ def _time(time: datetime, words: str, *, local: bool) -> Markup:
 
 def broken(name: str) -> Markup:
     """A name that a line may break after its dots and hyphens."""
-    return Markup(re.sub(r"([.-])", r"\1<wbr>", str(Markup.escape(clean(name)))))  # noqa: S704 - escaped before
+    return Markup(re.sub(r"((?<!\*)\.|-(?!-))", r"\1<wbr>", str(Markup.escape(clean(name)))))  # noqa: S704 - escaped before
+
+
+def arrows(text: str) -> Markup:
+    """Differences in words, whose arrows no line breaks; their names break as `broken` has it."""
+    return Markup(' <span class="nobr">-&gt;</span> ').join(map(broken, text.split(" -> ")))
 
 
 def plural(count: int, noun: str) -> str:

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 _LOOPBACK = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
 _WAITING = 64
 _AT_ONCE = 200  # requests: a browser sends a few
-_LONGEST_HEAD = 16 * 1024  # bytes of a request's headers
+_LONGEST_HEAD = 64 * 1024  # bytes of a request's headers
 
 
 class PortInUse(ValueError):

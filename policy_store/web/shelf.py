@@ -11,15 +11,17 @@ from threading import Condition, Thread
 
 from azure.core.exceptions import AzureError
 
+from policy_store.audit import is_audit
 from policy_store.changes.plan import Task, in_order, tasks_of
 from policy_store.changes.runs import Run, runs
 from policy_store.changes.state import PolicyState, state_of
 from policy_store.names import unicode_name
 from policy_store.pool import ordered
 from policy_store.tables.entry import Entry
-from policy_store.tables.reports import ReportRow
+from policy_store.tables.report_row import ReportRow
+from policy_store.tables.row import Row
 from policy_store.tables.store import Store
-from policy_store.tlsrpt.evidence import LOOK_BACK
+from policy_store.tlsrpt.case import LOOK_BACK
 from policy_store.tlsrpt.overview import ReportState, recent_rows
 from policy_store.tlsrpt.overview import state_of as state_of_reports
 from policy_store.tlsrpt.summary import Sessions, by_domain, sessions
@@ -85,6 +87,17 @@ class Reading:
     def runs(self) -> list[Run]:
         """Everybody's changes, the newest first."""
         return runs(self.entries.values())
+
+    @cached_property
+    def recorded(self) -> datetime | None:
+        """When an edit by hand was recorded last; None where none was."""
+        found = (one for entry in self.entries.values() for one in entry.revisions if is_audit(one.by))
+        return max((one.since for one in found), default=None)
+
+    @cached_property
+    def waiting(self) -> int:
+        """How many edits by hand are not recorded yet."""
+        return sum(isinstance(entry.row, Row) and not entry.recorded for entry in self.entries.values())
 
     def customers(self) -> list[str]:
         """Every customer that a domain names, in order."""

@@ -8,7 +8,7 @@ from policy_store.changes.records import Wanted
 from policy_store.web.drafts import Drafts
 from policy_store.web.session import Session
 from policy_store.web.shelf import Shelf
-from policy_store.web.tasks import Checks
+from policy_store.web.tasks import Audits, Checks
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class Site:
     read_only: bool = False
     drafts: Drafts = field(default_factory=Drafts)
     checks: Checks = field(default_factory=Checks)
+    audits: Audits = field(default_factory=Audits)
 
     @classmethod
     def over(cls, desk: Callable[[], Desk], *, wanted: Wanted, read_only: bool = False) -> "Site":

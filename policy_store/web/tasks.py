@@ -2,13 +2,19 @@
 
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Lock, Thread
 
+from azure.core.exceptions import AzureError
+
+from policy_store.audit import AuditProblem, AuditReport, audit, recorder
+from policy_store.changes.desk import Desk
 from policy_store.sender.facts import Facts
 from policy_store.sender.report import Check, report
+from policy_store.tables.entry import Entry
+from policy_store.tables.store import storage_problem
 
 _KEPT = 50  # of each kind
 _AT_ONCE = 8  # of each kind
@@ -43,6 +49,14 @@ class Keep[T]:
     def get(self, id_: str) -> T | None:
         """The thing with this id; None where there is none, or no longer."""
         return self._things.get(id_)
+
+
+def failure(error: Exception) -> str:
+    """The sentence for work that failed."""
+    if isinstance(error, AzureError):
+        message, remedy = storage_problem(error)
+        return f"{message[0].upper()}{message[1:]}: {remedy}."
+    return f"An error that nobody expected, {type(error).__name__}. Please report it."
 
 
 def in_background(work: Callable[[], None], name: str) -> None:
@@ -97,3 +111,50 @@ class Checks:
                 checking.error = f"The check failed: {type(error).__name__}."
 
         in_background(look, f"checking {domain}")
+
+
+@dataclass
+class Auditing:
+    """An audit that somebody runs here; `report` is there once it has ended well."""
+
+    begun: datetime
+    seen: int = 0
+    problems: list[AuditProblem] = field(default_factory=list)
+    report: AuditReport | None = None
+    error: str = ""
+
+    @property
+    def running(self) -> bool:
+        """Whether it goes on."""
+        return self.report is None and not self.error
+
+
+class Audits:
+    """The audits that are run here, one at a time; `newest` is the last one."""
+
+    def __init__(self) -> None:
+        self.newest: Auditing | None = None
+        self._lock = Lock()
+
+    def start(self, desk: Desk, ended: Callable[[], None]) -> None:
+        """Begin one, unless one is under way; `ended` is called after it."""
+        with self._lock:
+            if self.newest is not None and self.newest.running:
+                return
+            auditing = self.newest = Auditing(desk.now)
+        store = desk.store
+
+        def entries() -> Iterator[Entry]:
+            for entry in store.entries():
+                auditing.seen += 1
+                yield entry
+
+        def run() -> None:
+            try:
+                told, by = auditing.problems.append, recorder(desk.by)
+                auditing.report = audit(entries(), store.policies, store.history, by=by, tell=told)
+            except Exception as error:
+                auditing.error = failure(error)
+            ended()
+
+        in_background(run, "audit")

@@ -19,11 +19,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from policy_store.azure.publisher import Publisher
 from policy_store.azure.zones import RecordChanged, TxtRecordSet, ZoneError, ZoneThrottled
 from policy_store.delegation import Wanted, wanted
-from policy_store.dns_records import StsRecord
 from policy_store.policy import Policy
 from policy_store.tables.entry import Entry
 from policy_store.tables.history import Revision, key_of
 from policy_store.tables.row import InvalidRow, Row
+from policy_store.txt_records import StsRecord
 
 _START = datetime(2026, 11, 26, 12, tzinfo=UTC)
 _DOMAIN = "contoso.com"

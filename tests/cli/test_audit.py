@@ -48,11 +48,19 @@ def test_what_a_person_has_to_mend_is_shown_in_80_columns(run: Run, rows: TableC
         "              be testing, enforce or none: fix it with 'mta-sts edit'           ",
         "fabrikam.com  no request finds the row: RowKey is 'Policy': it must be 'policy',",
         "              or no request finds the row: add it under the right keys          ",
-        "gone.example  the row is gone, but senders may hold the policy: bring it back   ",
+        "gone.example  the row is gone, but senders may keep the policy: bring it back   ",
         "              with 'mta-sts rollback', then retire it                           ",
         "",
         "3 domains: 0 recorded, 1 invalid, 1 that no request finds, 1 vanished",
     ]
+
+
+def test_a_row_under_the_name_of_a_policy_host_is_a_warning(run: Run, rows: TableClient) -> None:
+    rows.create_entity(_cells("mta-sts.contoso.com"))
+    done = run("audit")
+    assert done.exit_code == 0
+    assert "is contoso.com meant?" in " ".join(done.stdout.split())
+    assert done.stdout.splitlines()[-1].endswith("0 vanished, 1 under the name of a policy host")
 
 
 def test_json(run: Run, rows: TableClient) -> None:
@@ -70,11 +78,13 @@ def test_json(run: Run, rows: TableClient) -> None:
         "unreachable_row": 0,
         "vanished_row": 0,
         "not_recorded": 0,
+        "policy_host_domain": 0,
         "next_after": "",
         "problems": [
             {
                 "domain": "fabrikam.com",
                 "code": "invalid_row",
+                "severity": "error",
                 "message": "the row is invalid, nothing is served: mode is 'enforced': "
                 "it must be testing, enforce or none: fix it with 'mta-sts edit'",
             }

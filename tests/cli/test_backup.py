@@ -36,8 +36,8 @@ def test_rows_that_were_deleted_come_back_with_their_ids(
     assert done.exit_code == 0
     assert done.stdout.splitlines()[1:] == [
         "a.example: put back",
-        "revisions: 0 put back, 2 there already, 0 kept as they are, 0 held back",
-        "policies: 1 put back, 1 there already, 0 kept as they are, 0 held back",
+        "revisions: 0 put back, 2 there already, 0 kept unchanged, 0 held back",
+        "policies: 1 put back, 1 there already, 0 kept unchanged, 0 held back",
     ]
     row = store.policies.get("a.example")
     assert row

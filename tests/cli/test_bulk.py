@@ -232,6 +232,24 @@ class TestSources:
 
 
 class TestExistingRows:
+    @pytest.mark.parametrize("words", [(), ("--dry-run",), ("--json",)])
+    def test_columns_that_are_not_read_are_said_and_are_no_problem(
+        self, run: Run, file: Callable[..., str], words: tuple[str, ...]
+    ) -> None:
+        path = file("a.csv", "domain,mx,owner\na.example,mx.a.example,ann\n")
+        done = run("import", path, *words)
+        assert done.exit_code == 0
+        assert f"{path}: nothing reads 'owner': what is in there does not come in.\n" in done.stderr
+
+    @pytest.mark.parametrize("words", [(), ("--dry-run",)])
+    def test_more_patterns_than_a_cell_of_the_history_holds_are_refused_before_anything_is_written(
+        self, run: Run, store: Store, file: Callable[..., str], words: tuple[str, ...]
+    ) -> None:
+        patterns = " ".join(f"mx{number}.a.example" for number in range(2000))
+        done = run("import", file("a.csv", f"domain,mx\na.example,{patterns}\n"), *words)
+        assert (done.exit_code, _rows(store)) == (1, {})
+        assert "line 2: a.example: the text has 42939 characters, and 32768 can be kept: remove patterns" in done.stderr
+
     def test_the_same_again_is_unchanged(self, run: Run, store: Store, file: Callable[..., str]) -> None:
         source = file("policies.csv", "domain,mx\ncontoso.com,a.example\n")
         assert run("import", source).exit_code == 0
@@ -517,8 +535,10 @@ class TestAcceptedDomains:
     def test_without_patterns_each_line_says_what_is_missing(self, run: Run, store: Store) -> None:
         done = run("import", str(_IMPORTS / "accepted_domains_powershell.csv"))
         assert done.exit_code == 1
-        assert [_place(line) for line in _problems(done)] == ["line 4", "line 5"]
+        unread, *problems = _problems(done)
+        assert "nothing reads 'DomainType', 'MatchSubDomains'" in unread
+        assert [_place(line) for line in problems] == ["line 4", "line 5"]
         assert "--mx-from-dns" in done.stderr
-        assert "left out, since Microsoft holds their DNS" in done.stdout
+        assert "left out, because Microsoft runs their DNS" in done.stdout
         assert f"contoso.onmicrosoft.com ({_IMPORTS / 'accepted_domains_powershell.csv'} line 3)\n" in done.stdout
         assert _rows(store) == {}

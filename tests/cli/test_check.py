@@ -1,5 +1,7 @@
 """`mta-sts check`: which domains, how it ends, what it writes, and what it says of the store; the lab has the rest."""
 
+import csv
+import io
 import json
 import signal
 import subprocess
@@ -17,7 +19,7 @@ from typer.testing import CliRunner, Result
 
 from dev.azurite import ACCOUNT, ACCOUNT_KEY
 from dev.schema import FILE, schema
-from policy_store.cli import app
+from policy_store.cli import app, screen
 from policy_store.cli.errors import DONE, PROBLEM, UNREACHABLE, WRONG_USE
 from policy_store.policy import Policy
 from policy_store.tables.store import Store
@@ -56,8 +58,9 @@ def options() -> Iterator[list[str]]:
 
 
 @pytest.fixture
-def check(options: list[str]) -> Check:
-    """Run the command in the lab, without a store: `check("good.example", input="...")`."""
+def check(options: list[str], monkeypatch: pytest.MonkeyPatch) -> Check:
+    """Run the command in the lab as on a terminal, without a store: `check("good.example", input="...")`."""
+    monkeypatch.setattr(screen, "on_terminal", lambda: True)
     return _Runner(options)
 
 
@@ -104,10 +107,10 @@ class TestEnd:
             ((), "Name the domains, or give --all or --file"),
             (("--all",), "POLICY_STORE"),
             (("not a domain",), "is not a host name"),
-            (("--file", "gone.txt"), "gone.txt: it cannot be read"),
+            (("--file", "gone.txt"), "gone.txt does not exist: name a file"),
             (("good.example", "--resolver", "dns.example"), "is not ADDRESS[:PORT]"),
             (("good.example", "--ca-file", "gone.pem"), "--ca-file gone.pem"),
-            (("good.example", "--ca-file", "empty.pem"), "--ca-file empty.pem holds no certificates"),
+            (("good.example", "--ca-file", "empty.pem"), "--ca-file empty.pem contains no certificates"),
             (("good.example", "--junit", "gone/junit.xml"), "cannot be written"),
             (("good.example", "--junit", "junit.xml", "--watch", "5"), "give one of them"),
         ],
@@ -178,6 +181,25 @@ class TestOutput:
         assert lines[-1] == "6 domains: 2 deferred, 2 unprotected, 1 unknown, 1 verified, 2 with problems"
         verbose = check(*names, "--verbose").stdout
         assert all(f"\n{name}: " in verbose for name in names)
+
+    def test_in_a_pipe_there_is_a_line_for_each_domain_in_their_order(
+        self, check: Check, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        as_csv = check("other.example", "good.example", "--format", "csv")
+        assert as_csv.exit_code == PROBLEM
+        other, good = csv.DictReader(io.StringIO(as_csv.stdout))
+        assert other.pop("findings").startswith("error smtp_certificate_name: ")
+        assert other == {
+            "domain": "other.example",
+            "verdict": "deferred",
+            "if_enforced": "deferred",
+            "policy": "enforced",
+            "mail_hosts": "0 of 1 verified",
+        }
+        assert (good["domain"], good["verdict"]) == ("good.example", "verified")
+        assert _domains(check("good.example", "--format", "json")) == ["good.example"]
+        monkeypatch.setattr(screen, "on_terminal", lambda: False)
+        assert check("good.example").stdout.split("\t")[:4] == ["good.example", "verified", "verified", "enforced"]
 
     def test_what_is_published_and_what_was_checked_are_apart(self, check: Check) -> None:
         found = {

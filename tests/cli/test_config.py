@@ -113,7 +113,8 @@ class TestNamed:
         done = run("bind", "contoso.com", "--store", "fabrikam")
         assert (done.exit_code, done.stderr) == (
             2,
-            "Name the app with --app and --resource-group, or --store with a store of which your file says both.\n",
+            "Name the app with --app and --resource-group (-g), or write both into the file of your stores "
+            "('mta-sts stores' says where it is).\n",
         )
         done = run("bind", "contoso.com", "--store", "contoso")  # and on to az, which no test has
         assert (done.exit_code, "There is no Azure CLI" in done.stderr) == (3, True)
@@ -126,8 +127,11 @@ class TestNamed:
         ("[stores.a]", ": stores.a.address: Field required."),
         ("[stores.a]\naddress = 7", ": stores.a.address: Input should be a valid string."),
         ("[stores.a]\naddress = 'contoso'", ": stores.a.address: it must be the address of a table service, or a "),
-        ("[stores.a]\naddress = 'https://a.example'\nhost = 'b'", ": stores.a.host is not known: there are address, "),
-        ("[store.a]\naddress = 'https://a.example'", ": store is not known: there are default, stores."),
+        (
+            "[stores.a]\naddress = 'https://a.example'\nhost = 'b'",
+            ": stores.a.host is not a known key: there are address, ",
+        ),
+        ("[store.a]\naddress = 'https://a.example'", ": store is not a known key: there are default, stores."),
         ("default = 'b'\n[stores.a]\naddress = 'https://a.example'", ": default is 'b', and there is no [stores.b]."),
         ("[stores.'https://a']\naddress = 'https://a.example'", " is not a name for a store: "),
     ],

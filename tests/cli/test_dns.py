@@ -19,11 +19,11 @@ from azure.data.tables import TableClient
 
 from policy_store.cli import session
 from policy_store.cli.errors import DONE, PROBLEM, WRONG_USE
-from policy_store.dns_records import StsRecord
 from policy_store.life import served_everywhere
 from policy_store.policy import Policy
 from policy_store.tables.history import Revision
 from policy_store.tables.store import Store
+from policy_store.txt_records import StsRecord
 from policy_store.zone_id import ZoneId
 from tests.cli.conftest import Run
 from tests.dns_server import DnsServer

@@ -1,4 +1,4 @@
-"""add, edit, rollback and remove, on a real table service."""
+"""add, edit and rollback, on a real table service."""
 
 import re
 import subprocess
@@ -11,7 +11,6 @@ from azure.data.tables import TableClient
 
 from policy_store.cli import session
 from policy_store.policy import Policy
-from policy_store.tables.policies import RowChanged
 from policy_store.tables.row import Row
 from policy_store.tables.store import Store
 from tests.cli.conftest import Run
@@ -279,48 +278,6 @@ class TestRollback:
         done = run("rollback", "contoso.com", first.id)
         assert done.exit_code == 1
         assert "promote" in done.stderr
-
-
-class TestRemove:
-    def test_it_waits_for_retire(self, run: Run, store: Store) -> None:
-        _add(store, "contoso.com", "enforce")
-        done = run("remove", "contoso.com")
-        assert done.exit_code == 1
-        assert "mta-sts retire contoso.com" in done.stderr
-        assert store.policies.get("contoso.com")
-
-    def test_it_waits_until_no_sender_holds_an_older_text(
-        self, run: Run, store: Store, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        _add(store, "contoso.com", "enforce", max_age=1209600)
-        assert run("edit", "contoso.com", "--mode", "none").exit_code == 0
-        retired = _row(store, "contoso.com").modified
-        done = run("remove", "contoso.com")
-        assert done.exit_code == 1
-        assert f"until {retired + timedelta(seconds=1209600):%Y-%m-%d}" in done.stderr
-        monkeypatch.setattr(session, "now", lambda: retired + timedelta(seconds=1209600 + 120))
-        assert run("remove", "contoso.com").exit_code == 0
-        assert store.policies.get("contoso.com") is None
-        assert len(store.history.revisions("contoso.com")) == 2
-
-    def test_force_records_the_reason_and_ends_with_none(self, run: Run, store: Store) -> None:
-        _add(store, "contoso.com", "enforce")
-        assert run("remove", "contoso.com", "--force", "--note", "sold").exit_code == 0
-        last = store.history.revisions("contoso.com")[-1]
-        assert (last.policy.mode, last.note) == ("none", "removed by force: sold")
-        assert store.policies.get("contoso.com") is None
-
-    def test_a_row_changed_meanwhile_stays(self, run: Run, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-        _add(store, "contoso.com", "none")
-
-        def changed(*_: object) -> None:
-            raise RowChanged("contoso.com")
-
-        monkeypatch.setattr(session, "now", lambda: _row(store, "contoso.com").modified + timedelta(days=30))
-        monkeypatch.setattr("policy_store.tables.policies.PolicyTable.delete", changed)
-        done = run("remove", "contoso.com")
-        assert done.exit_code == 1
-        assert "changed by somebody else" in done.stderr
 
 
 def test_the_installed_command_speaks_plainly_and_ends_with_its_exit_code(store: Store) -> None:

@@ -205,6 +205,6 @@ class TestImport:
         told = {line.split(": ")[1]: line.split(": ", 2)[2] for line in done.stdout.splitlines()[:-1]}
         assert "unchecked" in told["fabrikam.com"]
         assert told["served.example"] == "keeps the id served1"
-        assert "serves another text" in told["other.example"]
+        assert "serves another policy" in told["other.example"]
         assert "two records" in told["two.example"]
         assert json.loads(run("list", "--dns", "--json", "--resolver", resolver).stdout)[3]["dns"] == "right"

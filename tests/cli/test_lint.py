@@ -16,14 +16,14 @@ _TEXT = "version: STSv1\r\nmode: enforce\r\nms: mx.contoso.com\r\nmx: *.google.c
 _SEEN = """\
 mta-sts.txt
   error near_key: line 3: the field is named 'ms': it must be mx
-    Write version, mode, mx or max_age exactly so, in lower case.
+    Write version, mode, mx or max_age exactly like this, in lower case.
   warning mx_google_wildcard: line 4: *.google.com matches smtp.google.com, but
   not aspmx.l.google.com or the others
-    Write smtp.google.com, or aspmx.l.google.com and *.aspmx.l.google.com,
-    whichever the MX records hold.
+    Write smtp.google.com, or aspmx.l.google.com and *.aspmx.l.google.com:
+    whichever the MX records name.
   info max_age_under_two_weeks: line 5: max_age is 604800 (1 week), less than
   two weeks (1209600)
-    Raise it to 1209600 once the MX hosts will not change soon.
+    Raise it to 1209600 (two weeks), unless the MX hosts will change soon.
 1 policy, error: 1, warning: 1, info: 1
 """
 

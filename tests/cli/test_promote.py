@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from azure.data.tables import TableClient
@@ -261,6 +262,27 @@ class TestRetire:
         assert done.exit_code == 1
         assert "nobody.example was not retired" in done.stderr
 
+    @pytest.mark.parametrize(
+        ("cells", "mx"),
+        [
+            ({"mode": "enfroce", "mx": "mx.contoso.com", "max_age": 604800}, ("mx.contoso.com",)),
+            ({"mode": "enforce", "mx": " ".join(f"mail{n}.{'a' * 60}.{'b' * 60}.com" for n in range(240))}, ()),
+            ({}, ()),
+        ],
+    )
+    def test_a_row_that_was_never_valid_is_withdrawn_too(
+        self,
+        run: Run,
+        store: Store,
+        tables: tuple[TableClient, TableClient],
+        cells: dict[str, Any],
+        mx: tuple[str, ...],
+    ) -> None:
+        tables[0].create_entity({"PartitionKey": "contoso.com", "RowKey": "policy", **cells})
+        done = run("retire", "contoso.com")
+        assert done.exit_code == 0, done.output
+        assert _row(store).policy == Policy(mode="none", mx=mx, max_age=86400)
+
     def test_then_it_may_be_removed_at_the_date_and_not_before(
         self, run: Run, store: Store, zone: Zone, later: Later
     ) -> None:
@@ -293,7 +315,7 @@ class TestPlan:
             "now                   broken.example   the row is invalid, nothing is served:",
             "                                       mode is 'on': it must be testing, enforce",
             "                                       or none: fix it with 'mta-sts edit'",
-            "now                   gone.example     the row is gone, but senders may hold the",
+            "now                   gone.example     the row is gone, but senders may keep the",
             "                                       policy: bring it back with 'mta-sts",
             "                                       rollback', then retire it",
             f"{due:20}  testing.example  in testing since {since:%Y-%m-%d}: read the",

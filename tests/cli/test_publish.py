@@ -1,6 +1,7 @@
 """`mta-sts dns publish`: ids into the delegation zone and into the domains' own zones, as the operator."""
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -18,6 +19,7 @@ from tests.lab.azure_dns import OWNER, SUBSCRIPTION, AzureDns
 
 _ZONE = "sts.provider.example"
 _POLICY = Policy(mode="testing", mx=("mx.example.com",), max_age=604800)
+_NONE = Policy(mode="none", mx=("mx.example.com",), max_age=86400)
 
 
 @pytest.fixture
@@ -49,6 +51,14 @@ def add(store: Store, domain: str, policy: Policy = _POLICY) -> str:
     """Put a policy in force; the TXT record with its id."""
     row = store.policies.add(domain, policy)
     return f"v=STSv1; id={store.history.record(row, store.policies, by='test').id};"
+
+
+def drop(store: Store, *domains: str) -> None:
+    """Delete rows by hand."""
+    for domain in domains:
+        row = store.policies.get(domain)
+        assert row
+        store.policies.delete(domain, row.etag)
 
 
 @pytest.mark.usefixtures("later")
@@ -136,15 +146,123 @@ class TestDelegationZone:
     def test_the_record_of_a_domain_that_was_removed_is_deleted_if_it_was_the_domains(
         self, run: Run, store: Store, azure: AzureDns
     ) -> None:
-        for domain, name in (("contoso.com", "ours"), ("fabrikam.com", "theirs")):
-            text = add(store, domain, Policy(mode="none", mx=("mx.example.com",), max_age=86400))
-            azure.set_texts(_ZONE, f"_mta-sts.{domain}", text if name == "ours" else "v=STSv1; id=theirs;")
-            row = store.policies.get(domain)
-            assert row
-            store.policies.delete(domain, row.etag)
+        text = add(store, "contoso.com", _NONE)
+        azure.set_texts(_ZONE, "_mta-sts.contoso.com", text)
+        add(store, "fabrikam.com", _NONE)
+        azure.set_texts(_ZONE, "_mta-sts.fabrikam.com", "v=STSv1; id=theirs;")
+        drop(store, "contoso.com", "fabrikam.com")
+        shown = run("dns", "publish", "--all", "--dry-run").stdout
+        assert f"delete TXT _mta-sts.contoso.com.{_ZONE}" in shown
         result = run("dns", "publish", "--all")
         assert f"deleted TXT _mta-sts.contoso.com.{_ZONE}" in result.stdout
+        assert "fabrikam.com: it has no row, and its record was never published for it" in result.stderr
         assert azure.names(_ZONE) == ["_mta-sts.fabrikam.com"]
+
+    def test_a_domain_that_was_removed_with_its_record_is_right(self, run: Run, store: Store, azure: AzureDns) -> None:
+        add(store, "contoso.com", _NONE)
+        drop(store, "contoso.com")
+        for words in (("contoso.com",), ("--all",)):
+            result = run("dns", "publish", *words)
+            assert (result.exit_code, result.stdout) == (DONE, "1 right already\n")
+
+    def test_a_domain_that_never_was_is_a_problem(self, run: Run, azure: AzureDns) -> None:
+        result = run("dns", "publish", "contosso.com")
+        assert result.exit_code == PROBLEM
+        assert "contosso.com has no row" in result.stderr
+
+    def test_the_record_stays_as_long_as_some_sender_may_hold_an_older_policy(
+        self, run: Run, store: Store, azure: AzureDns, later: list[timedelta]
+    ) -> None:
+        add(store, "contoso.com")
+        assert run("remove", "contoso.com", "--force", "--note", "sold").exit_code == DONE
+        text = f"v=STSv1; id={store.history.revisions('contoso.com')[-1].id};"
+        azure.set_texts(_ZONE, "_mta-sts.contoso.com", text)
+        result = run("dns", "publish", "contoso.com", "--wait")
+        assert result.exit_code == DONE
+        assert f"TXT _mta-sts.contoso.com.{_ZONE} may be deleted from" in result.stdout
+        assert azure.texts(_ZONE, "_mta-sts.contoso.com") == [text]
+        later[0] += timedelta(days=8)
+        assert run("dns", "publish", "contoso.com").stdout.endswith("1 deleted\n")
+        assert azure.names(_ZONE) == []
+
+    def test_a_few_domains_are_looked_up_one_by_one_and_not_the_whole_zone(
+        self, run: Run, store: Store, azure: AzureDns
+    ) -> None:
+        add(store, "contoso.com")
+        run("dns", "publish", "contoso.com")
+        assert azure.requests == ["GET TXT _mta-sts.contoso.com 404", "PUT TXT _mta-sts.contoso.com 201"]
+
+
+_REPORTS = "v=TLSRPTv1; rua=mailto:tls@provider.example;"
+
+
+@pytest.mark.usefixtures("later")
+class TestTheRecordForReports:
+    @pytest.fixture
+    def wanted(self, azure: AzureDns, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The setting, as the app has it."""
+        del azure
+        monkeypatch.setenv("POLICY_REPORTS_RECORD", _REPORTS)
+
+    @pytest.mark.usefixtures("wanted")
+    def test_it_is_put_right_with_the_ids(self, run: Run, store: Store, azure: AzureDns) -> None:
+        text = add(store, "contoso.com")
+        azure.set_texts(_ZONE, "_smtp._tls", "v=TLSRPTv1; rua=mailto:somebody@else.example")
+        words = [f"TXT _smtp._tls.{_ZONE} {_REPORTS}", f"TXT _mta-sts.contoso.com.{_ZONE} {text}"]
+        planned = run("dns", "publish", "contoso.com", "--dry-run").stdout
+        assert planned.splitlines() == [*(f"publish {word}" for word in words), "2 would be published"]
+        assert azure.texts(_ZONE, "_smtp._tls") != [_REPORTS]
+        done = run("dns", "publish", "contoso.com")
+        assert done.stdout.splitlines() == [*(f"published {word}" for word in words), "2 published"]
+        assert azure.texts(_ZONE, "_smtp._tls") == [_REPORTS]
+        assert run("dns", "publish", "--all").stdout == "2 right already\n"
+
+    @pytest.mark.usefixtures("wanted")
+    def test_in_json_it_is_of_no_domain(self, run: Run, store: Store) -> None:
+        add(store, "contoso.com")
+        item, _ = json.loads(run("dns", "publish", "--all", "--json").stdout)
+        assert (item["domain"], item["name"], item["value"]) == ("", f"_smtp._tls.{_ZONE}", _REPORTS)
+        assert item["not_before"] is None
+
+    @pytest.mark.usefixtures("wanted")
+    def test_one_that_is_refused_holds_up_no_id(self, run: Run, store: Store, azure: AzureDns) -> None:
+        add(store, "contoso.com")
+        azure.set_cname(_ZONE, "_smtp._tls", "elsewhere.example")
+        done = run("dns", "publish", "--all")
+        assert (done.exit_code, azure.names(_ZONE)) == (PROBLEM, ["_mta-sts.contoso.com"])
+        assert f"_smtp._tls.{_ZONE}: Azure DNS refuses" in done.stderr
+
+    @pytest.mark.usefixtures("wanted")
+    def test_domains_own_zones_keep_theirs(self, run: Run, store: Store, azure: AzureDns) -> None:
+        add(store, "contoso.com")
+        assert run("dns", "publish", "--all", "--subscription", SUBSCRIPTION).exit_code == DONE
+        assert azure.names("contoso.com") == ["_mta-sts"]
+        assert azure.names(_ZONE) == []
+
+    def test_a_wrong_setting_is_said_before_anything_is_done(
+        self, run: Run, store: Store, azure: AzureDns, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        add(store, "contoso.com")
+        monkeypatch.setenv("POLICY_REPORTS_RECORD", "mailto:tls@provider.example")
+        done = run("dns", "publish", "--all")
+        assert (done.exit_code, azure.requests) == (WRONG_USE, [])
+        assert "POLICY_REPORTS_RECORD: it must begin with 'v=TLSRPTv1;'" in done.stderr
+
+    @pytest.mark.usefixtures("wanted")
+    def test_that_of_another_store_is_not_published(
+        self, run: Run, store: Store, azure: AzureDns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        add(store, "contoso.com")
+        file = tmp_path / "config.toml"
+        address = json.dumps(os.environ["POLICY_STORE"])
+        file.write_text(f'[stores.ours]\naddress = {address}\ndns-zone = "{azure.zone_id(_ZONE)}"\n', encoding="utf-8")
+        monkeypatch.setenv("POLICY_CONFIG", str(file))
+        assert run("dns", "publish", "--all", "--store", "ours").stdout.endswith("1 published\n")
+        assert azure.names(_ZONE) == ["_mta-sts.contoso.com"]
+        with file.open("a", encoding="utf-8") as opened:
+            opened.write(f'reports-record = "{_REPORTS}"\n')
+        assert run("dns", "publish", "--all", "--store", "ours").stdout.endswith("1 published, 1 right already\n")
+        assert azure.texts(_ZONE, "_smtp._tls") == [_REPORTS]
 
 
 class TestWaiting:

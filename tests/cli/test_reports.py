@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from azure.core.exceptions import ResourceNotFoundError
+from azure.core.exceptions import ResourceNotFoundError, ServiceRequestError
 from azure.data.tables import TableServiceClient
 
 from dev.azurite import Azurite
-from policy_store.cli.errors import DONE, PROBLEM, WRONG_USE
+from policy_store.cli.errors import DONE, PROBLEM, UNREACHABLE, WRONG_USE
 from policy_store.policy import Policy
+from policy_store.tables.report_row import ReportRow
 from policy_store.tables.reports import TABLE, ReportTable
 from policy_store.tables.store import Store
 from tests.cli.conftest import Run
@@ -65,6 +66,17 @@ class TestList:
         shown = run("reports", "list").stdout
         assert "ready" in shown
         assert "certificate-expired" in shown
+
+    def test_in_a_pipe_it_is_data(self, run: Run, reports: ReportTable) -> None:
+        assert run("reports", "list", "--format", "tsv").stdout == ""
+        _fill(reports, ok=3)
+        (line,) = run("reports", "list", "--format", "tsv").stdout.splitlines()
+        assert line.split("\t")[:5] == ["contoso.com", "60", "0", "1", "ready"]
+        days = run("reports", "show", "contoso.com", "--days", "2", "--format", "csv").stdout.splitlines()
+        assert days[0] == "domain,day,sender,sessions,failed,held to,revision,came by"
+        assert [day.split(",")[:2] for day in days[1:]] == [
+            ["contoso.com", (_TODAY - timedelta(days=ago)).isoformat()] for ago in (1, 2)
+        ]
 
     def test_only_the_days_asked_for_count(self, run: Run, reports: ReportTable) -> None:
         _fill(reports, ok=3)
@@ -163,6 +175,36 @@ class TestImport:
             service.delete_table(TABLE)
         (tmp_path / "one").write_bytes(report(_TODAY, entry(ok=1)))
         assert run("reports", "import", str(tmp_path)).exit_code == DONE
+        assert len(reports.of_domain("contoso.com", _TODAY, _TODAY)) == 1
+
+    def test_the_table_is_not_made_where_nothing_is_there_to_import(
+        self, run: Run, store: Store, reports: ReportTable, azurite: Azurite, tmp_path: Path
+    ) -> None:
+        del reports
+        with TableServiceClient.from_connection_string(azurite.connection_string) as service:
+            service.delete_table(TABLE)
+        assert "0 reports" in run("reports", "import", str(tmp_path)).stdout
+        (tmp_path / "stranger").write_bytes(report(_TODAY, entry("stranger.example", ok=1)))
+        (tmp_path / "none.txt").write_bytes(b"hello")
+        assert run("reports", "import", str(tmp_path)).exit_code == PROBLEM
+        assert not store.reports.exists()
+
+    def test_what_was_added_is_told_though_storage_fails_then(
+        self, run: Run, reports: ReportTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name, count in (("1.json", 1), ("2.json", 2)):
+            (tmp_path / name).write_bytes(report(_TODAY, entry(ok=count)))
+        add = ReportTable.add
+
+        def only_one(table: ReportTable, row: ReportRow) -> bool:
+            if row.ok == 2:
+                raise ServiceRequestError("no connection")
+            return add(table, row)
+
+        monkeypatch.setattr(ReportTable, "add", only_one)
+        done = run("reports", "import", str(tmp_path))
+        assert done.exit_code == UNREACHABLE
+        assert "1 entries added" in done.stdout
         assert len(reports.of_domain("contoso.com", _TODAY, _TODAY)) == 1
 
 

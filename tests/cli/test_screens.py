@@ -1,6 +1,6 @@
 """What people see, kept as files in tests/data/screens: 80 columns, ids, times and the operator's name made the same.
 
-After a wanted change delete the file and run the test twice: the first run writes it anew and fails.
+After a wanted change delete the file and run the test twice: the first run writes it again and fails.
 """
 
 import re

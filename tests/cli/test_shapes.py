@@ -67,6 +67,40 @@ class TestPiped:
         assert run("list", "--format", "tsv").stdout.startswith("b.example\ttesting\t")
 
 
+class TestOneDomain:
+    def test_show_has_the_columns_of_list_and_some_more(self, run: Run, store: Store) -> None:
+        _add(store, "b.example", note="two\nlines")
+        (listed,) = run("list", "--format", "tsv").stdout.splitlines()
+        (shown,) = run("show", "b.example", "--format", "tsv").stdout.splitlines()
+        assert shown.split("\t")[:10] == listed.split("\t")
+        [row] = csv.DictReader(io.StringIO(run("show", "b.example", "--format", "csv").stdout))
+        assert (row["domain"], row["max_age"], row["note"], row["by"]) == ("b.example", "604800", "two\nlines", "tests")
+        assert json.loads(run("show", "b.example", "--format", "json").stdout)["domain"] == "b.example"
+        assert json.loads(run("show", "b.example", "--json").stdout)["domain"] == "b.example"
+
+    @pytest.mark.usefixtures("piped")
+    def test_show_in_a_pipe_is_data(self, run: Run, store: Store) -> None:
+        _add(store, "b.example")
+        assert run("show", "b.example").stdout.startswith("b.example\ttesting\tmx.contoso.com *.b.example\t604800\t")
+        assert run("show", "b.example", "--format", "table").stdout.startswith("domain ")
+
+    @pytest.mark.usefixtures("piped")
+    def test_diff_stays_a_difference_in_a_pipe_and_has_a_line_for_each_change_on_demand(
+        self, run: Run, store: Store
+    ) -> None:
+        _add(store, "b.example")
+        assert run("edit", "b.example", "--max-age", "8w").exit_code == 0
+        assert "-max_age: 604800\n+max_age: 4838400\n" in run("diff", "b.example").stdout
+        old, new = (revision.id for revision in store.history.revisions("b.example"))
+        rows = list(csv.DictReader(io.StringIO(run("diff", "b.example", "--format", "csv").stdout)))
+        assert [tuple(row.values()) for row in rows] == [
+            ("b.example", old, new, "removed", "max_age: 604800"),
+            ("b.example", old, new, "added", "max_age: 4838400"),
+        ]
+        assert run("diff", "b.example", new, new, "--format", "tsv").stdout == ""
+        assert json.loads(run("diff", "b.example", "--format", "json").stdout)["after"] == new
+
+
 class TestGroups:
     def test_lint_prints_what_several_domains_have_once_the_worst_first_and_the_totals_last(
         self, run: Run, store: Store
@@ -138,6 +172,22 @@ def test_several_addresses_for_reports_may_stand_in_one_option(run: Run, store: 
     _add(store, "contoso.com")
     done = run("dns", "show", "contoso.com", "--rua", "mailto:a@b.example,mailto:c@d.example", "--format", "tsv")
     assert "v=TLSRPTv1; rua=mailto:a@b.example,mailto:c@d.example;" in done.stdout
+
+
+def test_the_counts_of_a_log_are_one_table(run: Run, tmp_path: Path) -> None:
+    line = "answer domain={} outcome={} status={} version=- ms={} host='mta-sts.x.example' agent='a/1'\r\n"
+    lines = [line.format("contoso.com", "fresh", 200, 1500), line.format("-", "unknown", 404, 1)]
+    (tmp_path / "log.txt").write_text("".join(lines), encoding="utf-8")
+    done = run("stats", str(tmp_path / "log.txt"), "--format", "csv")
+    rows = [{name: cell for name, cell in row.items() if cell} for row in csv.DictReader(io.StringIO(done.stdout))]
+    assert rows == [
+        {"domain": "contoso.com", "table": "fetches", "sender": "a", "count": "1", "unavailable": "0"},
+        {"domain": "mta-sts.x.example", "table": "unknown_hosts", "count": "1"},
+        {"domain": "contoso.com", "table": "slow", "outcome": "fresh", "count": "1", "slowest_ms": "1500"},
+    ]
+    assert "2 answers in 2 lines" in done.stderr
+    assert run("stats", str(tmp_path / "log.txt"), "--format", "tsv").stdout.startswith("contoso.com\tfetches\ta\t")
+    assert json.loads(run("stats", str(tmp_path / "log.txt"), "--format", "json").stdout)["answers"] == 2
 
 
 def test_a_log_in_utf_16_is_counted(run: Run, tmp_path: Path) -> None:

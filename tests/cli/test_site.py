@@ -146,7 +146,7 @@ class TestWhatIsThere:
         assert f"{pipeline} is kept, though it differs: to have it written, remove it" in done.stdout
         assert pipeline.read_text() == "my own\n"
 
-    @pytest.mark.parametrize(("name", "reason"), [(_TEXT, "holds no policy"), ("CNAME", "names another host")])
+    @pytest.mark.parametrize(("name", "reason"), [(_TEXT, "is not a policy"), ("CNAME", "names another host")])
     def test_a_folder_that_serves_something_else_is_left_alone(
         self, run: Run, tmp_path: Path, name: str, reason: str
     ) -> None:

@@ -56,7 +56,7 @@ def test_posted_reports_are_counted_as_the_app_logs_them(tmp_path: Path, caplog:
         ("contoso.com", "google.com", 201, 1),
     ]
     assert (found["answers"], found["reports"][0]["last"]) == (0, "2026-11-24T19:29:00Z")
-    assert "Posted TLS reports" in CliRunner().invoke(app, ["stats", str(file)]).stdout
+    assert "Posted TLS reports" in CliRunner().invoke(app, ["stats", str(file), "--format", "table"]).stdout
 
 
 def _nowhere() -> TableClient:
@@ -105,7 +105,7 @@ def test_each_kind_of_export_gives_the_same_tables(tmp_path: Path, kind: str) ->
 
 
 def test_standard_input_is_read_and_people_see_tables() -> None:
-    result = CliRunner().invoke(app, ["stats", "-"], input=_message("contoso.com", "fresh"))
+    result = CliRunner().invoke(app, ["stats", "-", "--format", "table"], input=_message("contoso.com", "fresh"))
     assert result.output.startswith("1 answers in 1 lines\n\nFetches\n")
     assert "\nUnknown hosts: none\n" in result.output
 
@@ -114,7 +114,7 @@ def test_no_control_character_is_printed_whatever_the_lines_hold(tmp_path: Path)
     good = _message("evil.example", "unknown", "-")
     lines = [good, good.replace("evil", "ev\x1b[31mil"), good.replace("sender", "\x9bsender"), '{"message": "\\u001b"}']
     (tmp_path / "log").write_bytes("\n".join([*lines, "\0\x1b]0;x\x07"]).encode() + b"\xff\n")
-    result = CliRunner().invoke(app, ["stats", str(tmp_path / "log")])
+    result = CliRunner().invoke(app, ["stats", str(tmp_path / "log"), "--format", "table"])
     assert result.output.startswith("1 answers in 5 lines")
     assert result.output.replace("\n", "").isprintable()
 

@@ -56,7 +56,7 @@ class Azure:
     closed: bool = False
 
     def reset(self, plan: str) -> None:
-        """Begin anew, with nothing bound and nothing in DNS but the app itself."""
+        """Begin again, with nothing bound and nothing in DNS but the app itself."""
         self.plan, self.looks_before_issued, self.busy, self.taken, self.closed = plan, 0, "", "", False
         for held in (self.bound, self.certificates, self.names):
             held.clear()

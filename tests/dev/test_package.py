@@ -103,14 +103,14 @@ class TestFolder:
     def test_what_is_saved_in_it_is_not_deleted(self, checkout: Path, tmp_path: Path) -> None:
         package.build(checkout, tmp_path / "publish")
         (tmp_path / "publish" / "policies.csv").write_text("a person's")
-        with pytest.raises(package.PackageError, match=r"holds policies\.csv, which is not of the app"):
+        with pytest.raises(package.PackageError, match=r"contains policies\.csv, which does not belong to the app"):
             package.build(checkout, tmp_path / "publish")
         assert (tmp_path / "publish" / "policies.csv").read_text() == "a person's"
 
     def test_a_folder_that_no_build_made_is_not_deleted(self, checkout: Path, tmp_path: Path) -> None:
         (tmp_path / "publish").mkdir()
         (tmp_path / "publish" / "function_app.py").touch()
-        with pytest.raises(package.PackageError, match=r"holds function_app\.py"):
+        with pytest.raises(package.PackageError, match=r"contains function_app\.py"):
             package.build(checkout, tmp_path / "publish")
 
     def test_another_build_leaves_nothing_of_the_last_one(self, checkout: Path, tmp_path: Path) -> None:

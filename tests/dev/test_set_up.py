@@ -115,7 +115,7 @@ class TestMoved:
         moved = checkout.rename(tmp_path / "moved")
         python = set_up.set_up(moved)
         said = capfd.readouterr().out
-        assert said.startswith(f"This folder was {checkout}: .venv has that place written in it, and is made anew.\n")
+        assert said.startswith(f"This folder was {checkout}: .venv has that place written in it, and is made again.\n")
         assert done == [checkout, moved]
         assert str(moved) in (moved / ".venv" / "pyvenv.cfg").read_text()
         assert subprocess.run([python, "-c", ""], check=False).returncode == 0

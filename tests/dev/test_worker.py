@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -54,6 +55,12 @@ class TestIndexing:
 
     def test_an_app_that_does_not_import_is_an_indexing_error(self, tmp_path: Path) -> None:
         assert "no_such_module" in indexing_error(app_of(tmp_path, "import no_such_module"))
+
+    def test_after_one_log_lines_arrive_as_before(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        indexing_error(app_of(tmp_path, "import no_such_module"))
+        caplog.clear()
+        logging.getLogger("policy_store").error("a line")
+        assert caplog.messages == ["a line"]
 
     def test_a_wrongly_declared_function_is_an_indexing_error(self, tmp_path: Path) -> None:
         source = "@app.route(route='x')\ndef f(request: func.HttpRequest) -> func.HttpResponse: ..."

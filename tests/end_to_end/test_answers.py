@@ -106,7 +106,7 @@ class TestReads:
         before = eagers_proxy.point_reads
         eagers_proxy.fault = "late"
         try:
-            assert {answer.body for answer in eager.ask_all(["together.example"] * 64)} == {_TEXT}
+            assert {answer.body for answer in eager.ask_all(["together.example"] * 16)} == {_TEXT}
         finally:
             eagers_proxy.fault = None
         assert eagers_proxy.point_reads <= before + 3

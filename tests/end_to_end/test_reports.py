@@ -13,7 +13,8 @@ from azure.data.tables import TableClient
 
 from dev.azurite import Azurite
 from dev.hostile_reports import HostilePost, hostile_posts
-from policy_store.tables.reports import TABLE, ReportRow, ReportTable
+from policy_store.tables.report_row import ReportRow
+from policy_store.tables.reports import TABLE, ReportTable
 from policy_store.tlsrpt.mails import find
 from tests.end_to_end.conftest import HostProcess, write_row
 from tests.end_to_end.senders.front import TlsFront

@@ -4,6 +4,7 @@ import io
 import json
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,8 +16,11 @@ from hypothesis import strategies as st
 from policy_store.exchange.lists import read_list
 from policy_store.exchange.objects import read_objects
 from policy_store.exchange.proposal import Proposal
-from policy_store.exchange.sources import proposals, together
+from policy_store.exchange.sources import proposals, together, unread_lines
+from policy_store.exchange.targets import target_of, write_policies
 from policy_store.lint.findings import RULES
+from policy_store.policy import Policy
+from policy_store.tables.row import Row
 from tests.conftest import load_cases
 
 type Write = Callable[[str, str | bytes], Path]
@@ -113,6 +117,49 @@ class TestLists:
     def test_no_json_is_too_strange(self, value: Any) -> None:
         for found in read_objects(json.dumps(value), "x"):
             assert found.domain or found.problems
+
+
+class TestWhatIsNotRead:
+    @pytest.mark.parametrize(
+        ("text", "names"),
+        [
+            ("domain,owner,mx,Ticket no\na.example,ann,mx.a.example,7\n", "'owner', 'Ticket no'"),
+            ("domain,owner\na.example,\nb.example,ben\n", "'owner'"),
+            ("domain,owner,mx,\na.example,,mx.a.example,\n", ""),
+            ("domain,,mx\na.example,mx2.a.example,mx.a.example\n", "column 2, which has no name"),
+            ("Id,Name,mx\n17,a.example,mx.a.example\n", "'Id'"),
+            ('[{"domain": "a.example", "owner": "ann"}, {"domain": "b.example", "x": [], "y": 0}]', "'owner', 'y'"),
+            ('{"@odata.context": "x", "value": [{"id": "a.example", "isDefault": true}]}', "'isDefault'"),
+            ("domain,notice\na.example,moved\n", "'notice' (did you mean note?)"),
+            ("domain,Costumers\na.example,ann\n", "'Costumers' (did you mean customer?)"),
+            ("domain,note,notice\na.example,x,moved\n", "'notice'"),
+            ("PartitionKey,RowKey,Timestamp,mx,mx@type,change\na.example,policy,2026,mx.a.example,Edm.String,x\n", ""),
+            ("domain,mode,mx,max_age,id,since,customer,note,dns,problems\na.example,testing,mx.a,1,7,8,,,x,y\n", ""),
+            ("domain,id\na.example,20261124193000Z\n", "'id'"),
+            ("a.example # ours\n", ""),
+        ],
+    )
+    def test_columns_with_something_in_them_are_said(self, write: Write, text: str, names: str) -> None:
+        path = write("list.txt", text)
+        said = list(unread_lines(together([path])))
+        assert len(said) == bool(names)
+        if names:
+            assert said[0].startswith(f"{path}: nothing reads ")
+            assert names in said[0]
+            assert ("did you mean" in said[0]) == ("did you mean" in names)
+
+    def test_of_many_columns_the_first_are_named(self, write: Write) -> None:
+        names = [f"c{number}" for number in range(30)]
+        path = write("a.csv", f"domain,{','.join(names)}\na.example,{','.join(names)}\n")
+        [said] = unread_lines(together([path]))
+        assert "'c8', 'c9' and 20 more: " in said
+
+    @pytest.mark.parametrize("name", ["policies.csv", "policies.json"])
+    def test_what_export_writes_is_all_read(self, tmp_path: Path, name: str) -> None:
+        policy = Policy(mode="testing", mx=("mx.a.example",), max_age=604800)
+        row = Row("a.example", policy, "a note", "", datetime(2026, 1, 1, tzinfo=UTC), customer="ann")
+        write_policies(tmp_path / name, target_of(tmp_path / name, None), [row])
+        assert list(unread_lines(together([tmp_path / name]))) == []
 
 
 class TestTogether:

@@ -39,32 +39,31 @@ _WITHOUT_END = ("dripping", "endless", "silent")  # no sender but by its own lim
 _NAMES = ("_mta-sts", "mta-sts")
 _OPENING = """# Agreement with senders and checkers
 
-What `mta-sts check` makes of the domains in the lab of this project's tests, beside what real senders make of them,
-each run by its own code against the same servers.
+For developers. What `mta-sts check` says of the domains in the test network of this project, compared with what real
+senders do. Each sender was run with its own code against the same servers.
 
 # The policy
 
-postfix-mta-sts-resolver is what Postfix asks; checkdmarc is a checker; mailauth is what ZoneMTA asks, here in its
-strict mode. A cell is the mode of the policy that is found. A policy that checkdmarc or mailauth warn of counts as not
-found.
+Postfix uses postfix-mta-sts-resolver. checkdmarc is a checker. ZoneMTA uses mailauth, here in its strict mode. A cell
+shows the mode of the policy that was found. If checkdmarc or mailauth warns of a policy, it counts as not found.
 
-`check` reads every record, answer and text by the letter of RFC 8461 and as Postfix does, and its verdict is the worse
-of the two. Where senders as forgiving as mailauth in its usual mode would hold back mail, that counts too.
-An asterisk marks where another differs from the reading that it is compared with: postfix-mta-sts-resolver with that
-for Postfix, the others with the strict one.
+`check` reads every record, answer and policy in two ways: strictly by RFC 8461, and as Postfix does. Its verdict is the
+worse of the two. It also counts if a forgiving sender, such as mailauth in its usual mode, would hold back mail. An
+asterisk marks a difference: postfix-mta-sts-resolver is compared with the reading for Postfix, the others with the
+strict one.
 
-Left out are situations that differ in their MX hosts only, on which these three say nothing, and hosts that never end
-their answer.
+Two kinds of situations are left out: those that differ only in their MX hosts, because these three senders do not look
+at them, and hosts that never end their answer.
 """
 
 _MAIL = """
 # A message
 
 What Debian's Postfix {version} did with a message to each domain, with the policies that postfix-mta-sts-resolver
-replies, and the verdict of `check`. `sent` may be at the second attempt. Nothing that Postfix deferred or bounced is
-called better than `deferred`, but for what the checker could not see (`unknown`): no connection, silence, a 421, DNS
-that does not answer. Where Postfix sent and `check` says `deferred`, another sender holds the message back, as the
-tables above and [the findings](findings.md) say: a strict reading, mailauth, or another address of the policy host.
+returned, and the verdict of `check`. `sent` may be at the second attempt. If Postfix deferred or bounced a message,
+`check` says `deferred`, or `unknown` for what it could not see: no connection, silence, a 421, DNS that does not
+answer. If Postfix sent a message and `check` says `deferred`, another sender holds it back: one that reads strictly,
+mailauth, or one that asks another address of the policy host. The tables above and [the findings](findings.md) say why.
 
 | domain | check | Postfix | its words |
 |---|---|---|---|

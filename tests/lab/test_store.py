@@ -54,7 +54,7 @@ def situation(name: str, policy_id: str) -> Situation:
     """A good domain that shows this id."""
     return Situation(
         name=name,
-        source="RFC 8461 section 3.1: the id tells senders to fetch anew",
+        source="RFC 8461 section 3.1: the id tells senders to fetch again",
         dns={"_mta-sts": {"TXT": [f"v=STSv1; id={policy_id};"]}},
         verdict="verified",
         if_enforced="verified",

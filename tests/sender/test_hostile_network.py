@@ -208,11 +208,16 @@ class TestOutput:
             hosts.append(Hostile(over_tls(_EVIL), in_plain_text(_EVIL), name, f"v=STSv1; id={_OCTETS}"))
         domains = dict(zip(_DOMAINS, hosts, strict=False))
         with world(domains, tmp_path / "ca.pem") as options:
-            for words in (["--verbose"], ["--json", "--junit=junit.xml"]):
+            for words in (
+                ["--format=table", "--verbose"],
+                ["--format=tsv"],
+                ["--format=csv"],
+                ["--json", "--junit=junit.xml"],
+            ):
                 said = invoke(*domains, *options, *words)
                 assert said.exit_code in (DONE, PROBLEM)
                 assert said.stderr == ""
-                assert set(said.stdout) <= set("\n…") | set(map(chr, range(32, 127)))
+                assert set(said.stdout) <= set("\n\t…") | set(map(chr, range(32, 127)))
             assert [each["domain"] for each in json.loads(said.stdout)] == list(domains)
             junit = ElementTree.parse("junit.xml").getroot()  # noqa: S314 - the command's own
             assert junit.get("tests") == str(len(domains))

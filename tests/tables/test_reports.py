@@ -2,15 +2,17 @@
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from azure.core.credentials import AzureNamedKeyCredential, AzureSasCredential
 from azure.core.exceptions import ResourceNotFoundError
-from azure.data.tables import TableClient
+from azure.data.tables import TableClient, TableSasPermissions, TableServiceClient, generate_table_sas
 
-from dev.azurite import Azurite
-from policy_store.tables.reports import ReportTable, table_is_missing
+from dev.azurite import ACCOUNT, ACCOUNT_KEY, Azurite
+from policy_store.tables.reports import TABLE, CannotMake, ReportTable, table_is_missing
 from tests.tlsrpt.making import SAMPLES, entry, report, rows, yesterday
 
 _DAY = yesterday()
@@ -100,6 +102,62 @@ def test_every_real_report_fits_a_row(reports: ReportTable) -> None:
             for row in rows(found.octets):
                 assert reports.add(row)
                 assert row in reports.of_domain(row.domain, row.day, row.day, raw=True)
+
+
+@pytest.mark.parametrize("letter", ["\U0001f512", "\u00fc", '"', "\\", "a"])
+def test_a_report_of_the_longest_texts_in_any_letters_fits_a_row(reports: ReportTable, letter: str) -> None:
+    """A cell has 32,768 UTF-16 units: what does not fit would be refused as if storage failed."""
+    long = letter * 1000
+    failures = [(f"{number}{long}", f"{number}{long}", 1, f"{number}{long}") for number in range(30)]
+    text = {"organization-name": long, "contact-info": long, "report-id": long}
+    for lines in ([long], [f"mx: {letter * 290}"] * 500):
+        for row in rows(report(_DAY, entry(failures=failures, lines=lines), **text)):
+            assert reports.add(row)
+            assert row in reports.of_domain(row.domain, row.day, row.day, raw=True)
+
+
+def _allowed(azurite: Azurite, table: str) -> TableClient:
+    """`tlsreports` for a person who may use the rows of `table` and of no other, and may make no table."""
+    key = AzureNamedKeyCredential(ACCOUNT, ACCOUNT_KEY)
+    rights = TableSasPermissions(read=True, add=True, update=True, delete=True)
+    until = datetime.now(UTC) + timedelta(hours=1)
+    sas = AzureSasCredential(generate_table_sas(key, table, permission=rights, expiry=until))
+    endpoint = azurite.connection_string.partition("TableEndpoint=")[2].rstrip(";")
+    return TableClient(endpoint, TABLE, credential=sas)
+
+
+@pytest.fixture
+def no_reports(azurite: Azurite) -> None:
+    """The store has no table of reports."""
+    with (
+        TableServiceClient.from_connection_string(azurite.connection_string) as service,
+        suppress(ResourceNotFoundError),
+    ):
+        service.delete_table(TABLE)
+
+
+_SDK_WARNS = "ignore:Testing an element:DeprecationWarning"  # where Azurite says 403 in XML
+
+
+@pytest.mark.filterwarnings(_SDK_WARNS)
+@pytest.mark.usefixtures("no_reports")
+@pytest.mark.parametrize("table", [TABLE, "policies"])
+def test_who_may_not_make_the_table_is_told_who_can(azurite: Azurite, table: str) -> None:
+    with _allowed(azurite, table) as client, pytest.raises(CannotMake, match="tlsReports=true"):
+        ReportTable(client).make_if_missing()
+
+
+@pytest.mark.filterwarnings(_SDK_WARNS)
+@pytest.mark.usefixtures("no_reports")
+def test_who_may_use_the_other_tables_only_is_warned_once_and_goes_on_without_reports(
+    azurite: Azurite, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Azure answers 403 for a table that nobody gave rights on, there or not."""
+    with _allowed(azurite, "policies") as client:
+        reports = ReportTable(client)
+        assert [reports.exists(), reports.exists()] == [False, False]
+    (record,) = [record for record in caplog.records if record.name.startswith("policy_store")]
+    assert "TLS reports are not considered" in record.getMessage()
 
 
 def test_a_missing_table_is_known_as_such_and_made(azurite: Azurite) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from policy_store.tables.reports import ReportRow, Via
+from policy_store.tables.report_row import ReportRow, Via
 from policy_store.tlsrpt.reading import inflated, parse
 from policy_store.tlsrpt.rows import Source, rows_of
 

@@ -8,8 +8,9 @@ import pytest
 
 from policy_store.policy import Policy
 from policy_store.tables.history import Revision, key_of
-from policy_store.tables.reports import ReportRow
-from policy_store.tlsrpt.evidence import RULES, Case, Demands, verdict
+from policy_store.tables.report_row import ReportRow
+from policy_store.tlsrpt.case import Case, Demands
+from policy_store.tlsrpt.evidence import RULES, verdict
 from tests.conftest import load_cases
 from tests.tlsrpt.making import entry, report, rows
 

@@ -2,13 +2,17 @@
 
 import gzip
 import json
+from contextlib import suppress
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from policy_store.tables.reports import LARGEST_RAW
+from policy_store.tables.report_row import LARGEST_RAW, ReportRow
 from policy_store.tlsrpt.mails import find
-from policy_store.tlsrpt.reading import parse
+from policy_store.tlsrpt.reading import NotAReport, parse
 from policy_store.tlsrpt.rows import MOST_ENTRIES, MOST_FAILURES, Source, reporter_of, rows_of
 from tests.tlsrpt.making import LINES, SAMPLES, entry, report, rows, yesterday
 
@@ -43,6 +47,15 @@ class TestDomains:
     def test_a_report_that_names_no_domain_is_about_the_one_in_its_id(self, report_id: str) -> None:
         nameless = report(_DAY, entry("", type_="no-policy-found", lines=[]), **{"report-id": report_id})
         assert [row.domain for row in rows(nameless, ours="contoso.com")] == ["contoso.com"]
+
+    def test_an_id_names_the_domain_of_what_else_names_only_an_mx_host_and_never_that_of_a_stranger(self) -> None:
+        """As Postfix 3.10 with tlsrpt-reporter writes it for a domain without a policy, whose MX hosts have TLSA."""
+        tlsa = entry("mx1.contoso.com", type_="tlsa", ok=2, lines=["3 1 1 AA"])
+        nameless = entry("", type_="no-policy-found", ok=1, lines=[])
+        named = {"report-id": f"{_DAY}T00:00:00Z_idx1_contoso.com"}
+        kept = rows(report(_DAY, tlsa, nameless, **named), ours="contoso.com")
+        assert [(row.domain, row.type) for row in kept] == [("contoso.com", "tlsa"), ("contoso.com", "no-policy-found")]
+        assert rows(report(_DAY, entry("stranger.example"), **named), ours="contoso.com") == []
 
     def test_a_stranger_makes_us_look_for_20_domains_at_most(self) -> None:
         plain = report(_DAY, *(entry(f"d{number}.example") for number in range(500)))
@@ -82,6 +95,14 @@ class TestKeys:
     def test_an_entry_that_stands_in_a_report_twice_counts_once(self) -> None:
         assert len(rows(report(_DAY, entry(ok=1), entry(ok=1)))) == 1
 
+    @pytest.mark.parametrize("name", ["policy-domain", "mx-host"])
+    def test_entries_about_two_mx_hosts_with_the_same_counts_stay_two(self, name: str) -> None:
+        tlsa = [entry("mx0.contoso.com", type_="tlsa", ok=2, lines=["3 1 1 AA"]) for _ in range(2)]
+        for number, each in enumerate(tlsa, 1):
+            each["policy"][name] = f"mx{number}.contoso.com"
+        kept = rows(report(_DAY, entry(ok=1), *tlsa), ours="contoso.com")
+        assert [row.type for row in kept] == ["sts", "tlsa", "tlsa"]
+
     @pytest.mark.parametrize(
         ("contact", "organization", "reporter"),
         [
@@ -106,6 +127,47 @@ class TestKeys:
         assert len(row.key) <= 400
         assert not set(row.key) & set("/\\#?")
         assert row.key.count("!") == 2
+
+
+_ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=40),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
+    max_leaves=6,
+)
+_PLACES = [
+    (),
+    *((name,) for name in ("organization-name", "date-range", "contact-info", "report-id", "policies")),
+    *(("date-range", name) for name in ("start-datetime", "end-datetime")),
+    *(("policies", 0, name) for name in ("policy", "summary", "failure-details")),
+    *(("policies", 0, "policy", name) for name in ("policy-type", "policy-string", "policy-domain", "mx-host")),
+    *(("policies", 0, "summary", f"total-{name}-session-count") for name in ("successful", "failure")),
+    *(
+        ("policies", 0, "failure-details", 0, name)
+        for name in ("result-type", "receiving-mx-hostname", "failure-reason-code", "failed-session-count")
+    ),
+]
+
+
+@given(st.sampled_from(_PLACES), _ANYTHING)
+def test_whatever_stands_where_in_a_report_it_is_refused_or_makes_rows_that_a_table_takes(
+    place: tuple[str | int, ...], value: object
+) -> None:
+    whole: Any = {"report": json.loads(report(_DAY, entry(ok=1, failures=[("certificate-expired", "mx1", 2)])))}
+    inside = whole
+    for name in ("report", *place)[:-1]:
+        inside = inside[name]
+    inside[("report", *place)[-1]] = value
+    found = []
+    with suppress(NotAReport):
+        found = rows(json.dumps(whole["report"]).encode())
+    for row in found:
+        assert not set(row.key) & set("/\\#?\t\r\n")
+        assert len(row.key) <= 512
+        texts = [cell for cell in row.entity.values() if isinstance(cell, str)]
+        assert all(len(text.encode("utf-16-le")) <= 65_536 for text in texts)
+        assert 0 <= row.ok < 2**31
+        assert 0 <= row.failed < 2**31
+        assert ReportRow.read({**row.entity, "raw": row.raw}) == row
 
 
 class TestContents:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from policy_store.policy import Policy
 from policy_store.tables.history import Revision, key_of
-from policy_store.tables.reports import ReportRow
+from policy_store.tables.report_row import ReportRow
 from policy_store.tlsrpt.causes import CAUSES, HEADINGS
 from policy_store.tlsrpt.mails import find
 from policy_store.tlsrpt.summary import Sessions, clashes, failure_groups, revision_of, sender_days, sessions
@@ -75,7 +75,7 @@ class TestFailures:
         found = [
             row for day in (_DAY, _DAY - timedelta(days=1)) for row in rows(report(day, entry(ok=2, failures=failures)))
         ]
-        first, second = failure_groups(found, [])
+        first, second = failure_groups(found, [], _DAY)
         assert (first.cause.code, first.mx_host, first.sessions, len(first.days)) == (
             "certificate-expired",
             "mx2.contoso.com",
@@ -84,9 +84,26 @@ class TestFailures:
         )
         assert second.cause.weight == "fetch"
 
+    def test_failures_of_a_week_ago_are_over_once_sessions_of_the_same_sender_passed(self) -> None:
+        expired = [("certificate-expired", "mx2.contoso.com", 2)]
+        old = rows(report(_DAY - timedelta(days=8), entry(ok=2, failures=expired)))
+        passed = rows(report(_DAY - timedelta(days=7), entry(ok=2)))
+        others = rows(report(_DAY, entry(ok=2), reporter="microsoft.com"))
+        recent = rows(report(_DAY - timedelta(days=6), entry(ok=2, failures=expired)))
+        today = _DAY + timedelta(days=1)
+        for found, over in (
+            (old + passed, True),
+            (old, False),
+            (old + others, False),
+            (old + recent, False),
+            (recent + rows(report(_DAY, entry(ok=2))), True),
+        ):
+            assert [group.over for group in failure_groups(found, [], today)] == [over]
+        assert not failure_groups(recent + others, [], today - timedelta(days=1))[0].over
+
     def test_the_causes_of_the_real_reports(self) -> None:
         causes = {
-            path.name: [group.cause.code for group in failure_groups(_sample(path.name), [])]
+            path.name: [group.cause.code for group in failure_groups(_sample(path.name), [], _DAY)]
             for path in sorted(SAMPLES.iterdir())
             if path.name != "README.md"
         }

@@ -1,8 +1,10 @@
 """A browser without a screen: it keeps the cookie, follows links and sends forms as they stand in the page."""
 
+import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from html import escape, unescape
 from html.parser import HTMLParser
 from typing import Self
 
@@ -12,7 +14,7 @@ _SECONDS = 30
 
 
 class _Forms(HTMLParser):
-    """The forms of a page: their action, and the fields that have a value."""
+    """The forms of a page: their actions, those of their buttons too, and the fields that have a value."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -24,6 +26,8 @@ class _Forms(HTMLParser):
         given = {name: value or "" for name, value in attrs}
         if tag == "form":
             self.forms.append((given.get("action", ""), []))
+        if tag == "button" and "formaction" in given:
+            self.forms.append((given["formaction"], self.forms[-1][1]))
         if not self.forms:
             return
         fields, name = self.forms[-1][1], given.get("name", "")
@@ -46,6 +50,11 @@ class _Forms(HTMLParser):
         """Leave a field."""
         if tag == "textarea":
             self._area = ""
+
+
+def words(page: str) -> str:
+    """What a page says, without its marks."""
+    return unescape(re.sub(r"<[^>]*>", "", page))
 
 
 class Visitor:
@@ -84,6 +93,20 @@ class Visitor:
         answer = self.client.post(action, data={**data, **fields}, files=files, headers=self.origin)  # type: ignore[arg-type]
         assert answer.status_code == status, answer.text
         return answer.url.path, answer.text
+
+    def follow(self, page: str, action: str, **fields: str) -> tuple[str, str]:
+        """Choose among what the selects of a page offer, and send that as a query; the path and the page then."""
+        for text in fields.values():
+            assert f'value="{escape(text)}"' in page, text
+        answer = self.client.get(action, params=fields)
+        assert answer.status_code == 200, answer.text
+        return answer.url.path, answer.text
+
+    def csrf(self, page: str) -> str:
+        """The token of the forms of a page."""
+        found = _Forms()
+        found.feed(page)
+        return next(value for _, fields in found.forms for name, value in fields if name == "csrf")
 
     def ended(self, path: str) -> str:
         """The page at a path once nothing goes on there."""

@@ -11,6 +11,7 @@ function ready(root) {
       setTimeout(() => button.replaceChildren(...before), 1500);
     });
   }
+  for (const form of root.querySelectorAll("[data-filter]")) filtering(form);
   for (const label of root.querySelectorAll("[data-all]")) {
     label.hidden = false;
     label.querySelector("input").addEventListener("change", (event) => {
@@ -53,4 +54,3 @@ function filtering(form) {
 
 ready(document);
 follow(document.querySelector("main"));
-for (const form of document.querySelectorAll("[data-filter]")) filtering(form);

@@ -43,12 +43,12 @@ def again(request: Request, form: FormData) -> Response:
 def _draft(request: Request) -> Draft:
     draft = site_of(request).drafts.get(request.path_params["id"])
     if draft is None:
-        raise HTTPException(404, "This change is not known any more: begin it again. What was made is in the history.")
+        raise HTTPException(404, "This change is not known any more: begin it again. What was done is in the history.")
     return draft
 
 
 def _missing(draft: Draft, form: FormData, *, over: bool) -> str:
-    """What is missing before the change may be made; empty where nothing is."""
+    """What is missing before the change may be made; empty if nothing is."""
     asked = draft.question
     if draft.stage != "shown":
         return ""

@@ -22,7 +22,7 @@ from policy_store.sender.facts import Facts
 from policy_store.sender.published import compare, with_served
 from policy_store.tables.entry import Entry
 from policy_store.tables.history import Revision
-from policy_store.tlsrpt.evidence import LOOK_BACK
+from policy_store.tlsrpt.case import LOOK_BACK
 from policy_store.tlsrpt.overview import ReportedDay, details_of, recent_rows
 from policy_store.web.charts import sessions_chart
 from policy_store.web.pages import go, page, site_of
@@ -50,6 +50,11 @@ def show(request: Request) -> Response:
     reports = None
     if rows is not None:
         reports = details_of(entry.domain, entry, rows, desk.now, desk.store.fresh_seconds, LOOK_BACK)
+    problem, found_records = "", list[DnsItem]()
+    try:
+        found_records = records(entry, site.wanted, desk.store.fresh_seconds)
+    except InvalidName as error:  # the domain is so long that its policy host cannot be named
+        problem = str(error)
     text = request.query_params.get("page", "1")
     pages = max(1, -(-len(entry.revisions) // REVISIONS))
     number = min(max(int(text) if text.isascii() and text.isdigit() and len(text) < 9 else 1, 1), pages)
@@ -63,7 +68,8 @@ def show(request: Request) -> Response:
         reports=reports,
         by_day=[] if reports is None else by_day(reports.days),
         chart=None if reports is None else sessions_chart(reports.days, desk.now),
-        records=records(entry, site.wanted, desk.store.fresh_seconds),
+        records=found_records,
+        record_problem=problem,
         moments=moments(entry, (number - 1) * REVISIONS, REVISIONS),
         number=number,
         pages=pages,

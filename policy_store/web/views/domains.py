@@ -7,7 +7,7 @@ from typing import Any, Self
 from starlette.requests import Request
 from starlette.responses import Response
 
-from policy_store.changes.selection import Selection, read_conditions
+from policy_store.changes.selection import InvalidCondition, Selection, read_conditions
 from policy_store.names import InvalidName, read_name
 from policy_store.web.pages import page, reading_of, still_reading
 from policy_store.web.shelf import Line, Reading
@@ -70,7 +70,11 @@ def show(request: Request) -> Response:
     wanted = Filter.of(fields)
     sort = fields.get("sort", "domain")
     key = _SORTS.get(sort.removeprefix("-"), _SORTS["domain"])
-    lines = wanted.lines(reading)
+    problem, lines = "", list[Line]()
+    try:
+        lines = wanted.lines(reading)
+    except InvalidCondition as error:
+        problem = str(error)
     if sort != "domain":
         lines.sort(key=key, reverse=sort.startswith("-"))
     pages = max(1, -(-len(lines) // PAGE))
@@ -78,6 +82,8 @@ def show(request: Request) -> Response:
     return page(
         request,
         "domains.html",
+        400 if problem else 200,
+        problem=problem,
         reading=reading,
         wanted=wanted,
         lines=lines[(number - 1) * PAGE : number * PAGE],

@@ -159,7 +159,7 @@ def one(request: Request, form: FormData) -> Response:
             wanted.max_age,
             wanted.mx,
             note=wish.why or _changed(filled.texts["note"], now.note),
-            customer=_changed(filled.texts["customer"], now.customer),
+            customer=_changed(filled.texts["customer"], "".join(now.customer.splitlines())),
         )
         return operations.edit(desk, now, changed, force=wish.force)
 
@@ -168,7 +168,7 @@ def one(request: Request, form: FormData) -> Response:
 
 def _changed(text: str, known: str) -> str | None:
     """A text for people as it is wanted; None where it is the known one."""
-    return None if text == known.replace("\r\n", "\n").strip() else text
+    return None if text == known.replace("\r\n", "\n").replace("\r", "\n").strip() else text
 
 
 def promote(request: Request, form: FormData) -> Response:
@@ -200,8 +200,8 @@ def roll_back(request: Request, form: FormData) -> Response:
     def decide(desk: Desk, item: object, wish: Wish) -> Planned:
         return operations.roll_back(desk, desk.store.entry(str(item)), id_, why=wish.why, force=wish.force)
 
-    title = f"Roll back {entry.domain} to {id_}"
-    return _begin(request, Wish(title, "rolled back", (entry.domain,), decide, back=_path(entry)))
+    title, why = f"Roll back {entry.domain} to {id_}", text_of(form, "why")
+    return _begin(request, Wish(title, "rolled back", (entry.domain,), decide, why=why, back=_path(entry)))
 
 
 def ask_many(request: Request) -> Response:

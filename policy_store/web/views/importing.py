@@ -13,7 +13,7 @@ from policy_store.changes.change import Planned
 from policy_store.changes.desk import Desk
 from policy_store.exchange.importer import Importer
 from policy_store.exchange.proposal import Proposal
-from policy_store.exchange.sources import together
+from policy_store.exchange.sources import together, unread_lines
 from policy_store.web.drafts import Wish
 from policy_store.web.pages import go, page, site_of, text_of
 
@@ -34,7 +34,7 @@ def take(request: Request, form: FormData) -> Response:
         return page(request, "import.html", 400, problem="Choose a file first.", texts=texts)
     found = _read(file)
     if len(found) > MOST:
-        problem = f"The file has {len(found):,} rows: bring in at most {MOST:,} at a time."
+        problem = f"The file has {len(found):,} rows: import at most {MOST:,} at a time."
         return page(request, "import.html", 400, problem=problem, texts=texts)
     mx_from_dns, keep_ids = bool(text_of(form, "mx_from_dns")), bool(text_of(form, "keep_ids"))
     update = bool(text_of(form, "update"))
@@ -52,7 +52,16 @@ def take(request: Request, form: FormData) -> Response:
         return importer.decide(item)  # type: ignore[arg-type]
 
     title = f"Import {shown_name(file)}"
-    wish = Wish(title, "imported", found, decide, name_of=_domain, place_of=_place, back="/import")
+    wish = Wish(
+        title,
+        "imported",
+        found,
+        decide,
+        name_of=_domain,
+        place_of=_place,
+        back="/import",
+        said=list(unread_lines(found)),
+    )
     return go(f"/changes/{site.drafts.start(site.desk(), wish)}")
 
 

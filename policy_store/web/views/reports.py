@@ -32,7 +32,6 @@ def take(request: Request, form: FormData) -> Response:
     if not files:
         return _page(request, reading, problem="Choose a file first.")
     desk = site.desk()
-    desk.store.reports.make_if_missing()
     results = list(import_reports(_found(files), desk.store.policies, desk.store.reports, now=desk.now))
     site.shelf.read_again()
     return _page(request, site.shelf.reading() or reading, results)
