@@ -8,6 +8,7 @@ from typing import Any
 import dns.asyncresolver
 import dns.exception
 import dns.flags
+import dns.message
 import dns.name
 import dns.resolver
 
@@ -179,7 +180,7 @@ def _alias(asked: dns.name.Name, found: dns.name.Name) -> str | None:
 def _is_answer(error: Exception) -> bool:
     """Whether a server answered at all."""
     if isinstance(error, dns.resolver.NoNameservers):
-        return any(isinstance(what, str) for _, _, _, what, _ in error.kwargs.get("errors", ()))
+        return any(response is not None for *_, response in error.kwargs.get("errors", ()))
     return isinstance(error, dns.exception.DNSException) and not isinstance(error, dns.exception.Timeout)
 
 
@@ -187,6 +188,13 @@ def _reason(error: Exception) -> str:
     if isinstance(error, dns.resolver.LifetimeTimeout):
         return "no answer in time"
     if isinstance(error, dns.resolver.NoNameservers):
-        answers = sorted({what for _, _, _, what, _ in error.kwargs.get("errors", ()) if isinstance(what, str)})
-        return f"the server answers {', '.join(answers)}" if answers else "no server answers"
+        answers = {_shown_answer(what) for *_, what, response in error.kwargs.get("errors", ()) if response is not None}
+        return f"the server answers {', '.join(sorted(answers))}" if answers else "no server answers"
     return quoted(str(error))[1:-1]
+
+
+def _shown_answer(what: str | Exception) -> str:
+    """A response code, or why the answer cannot be used."""
+    if isinstance(what, str):
+        return what
+    return "CNAME records without an end" if isinstance(what, dns.message.ChainTooLong) else type(what).__name__

@@ -1,6 +1,7 @@
 """Reading an HTTP answer as senders do (RFC 9110, RFC 9112): the head, the body, its encoding and its media type."""
 
 import asyncio
+import codecs
 import email.message
 import email.policy
 import http.client
@@ -11,18 +12,22 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
+from policy_store.names import quoted
+
 MOST_HEAD = 32 * 1024  # bytes of the status line and the headers
 
 _MOST_INTERIM = 8  # answers with a status of 1xx
 _HEAD_ENDS = (b"\r\n\r\n", b"\n\n", b"\n\r\n")
 _NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+# A line of a head, as aiohttp, Node.js and Go take it: a header, the rest of one (RFC 9112 section 5.2), or the end.
+_HEADER = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:|[ \t])[^\x00-\x08\x0a-\x1f\x7f]*|")
 _PARAMETER = re.compile(rf"[ \t]*(?:(?P<name>{_NAME})=(?:{_NAME}|\"(?:[^\"\\]|\\.)*\"))?[ \t]*")
 _LONGEST_TYPE = 500  # characters
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _USUAL = ("utf-8", "us-ascii")  # RFC 8461 section 3.2
-_TEXTS = re.compile(r"(utf|us-ascii|ascii|latin|iso[-_]?8859|windows-|cp125)[-_0-9a-z]*")
-_ZIPPED = {"gzip": 31, "x-gzip": 31, "deflate": 47}  # the name -> how zlib is to read it
-_NOT_ZIPPED = frozenset({"br", "zstd", "compress", "x-compress", "dcb", "dcz"})
+_NOT_FOR_TEXTS = frozenset({"idna", "punycode", "raw-unicode-escape", "unicode-escape", "undefined"})  # of Python's
+_ZIPPED = {"gzip": 31, "deflate": 47}  # the name -> how zlib is to read it
+_NOT_ZIPPED = frozenset({"br", "zstd", "x-gzip", "compress", "x-compress", "dcb", "dcz"})
 
 
 class NotHttp(Exception):
@@ -66,7 +71,7 @@ async def read_answer(reader: asyncio.StreamReader, limit: int) -> Answer:
     try:
         for _ in range(_MOST_INTERIM):
             answer = _head(await reader.readuntil(_HEAD_ENDS))
-            if not answer.status.startswith("1"):
+            if not answer.status.startswith("1") or answer.status == "101":  # which ends HTTP
                 break
         else:
             raise NotHttp("sends one interim answer after the other")
@@ -87,6 +92,9 @@ def _head(octets: bytes) -> Answer:
     version, status, *_ = [*head.readline().split(None, 2), b"", b""]
     if not version.startswith(b"HTTP/1."):
         raise NotHttp("does not speak HTTP")
+    for line in octets.splitlines()[1:]:
+        if not _HEADER.fullmatch(line):
+            raise NotHttp(f"sends a line that is no header: {quoted(line[:60].decode('latin-1'))}")
     headers = http.client.parse_headers(head)
     return Answer(status.decode("latin-1"), headers, bare_lf=octets.count(b"\n") != octets.count(b"\r\n"))
 
@@ -94,7 +102,13 @@ def _head(octets: bytes) -> Answer:
 async def _body(reader: asyncio.StreamReader, headers: email.message.Message, most: int) -> bytes:
     """The body, read no further than `most` bytes (RFC 9112 section 6)."""
     body = bytearray()
-    if str(headers.get("Transfer-Encoding") or "").strip().lower() == "chunked":
+    coding = ", ".join(map(str, headers.get_all("Transfer-Encoding", []))).strip().lower()
+    lengths = headers.get_all("Content-Length", [])
+    if coding not in ("", "chunked", "identity"):
+        raise NotHttp(f"sends its answer with the transfer coding {quoted(coding)}")
+    if len(lengths) + (coding == "chunked") > 1:  # as in request smuggling: most libraries refuse it
+        raise NotHttp("says twice how long its answer is")
+    if coding == "chunked":
         while size := int((await reader.readline()).partition(b";")[0], 16):
             if size < 0:
                 raise ValueError("a chunk of negative size")
@@ -102,10 +116,10 @@ async def _body(reader: asyncio.StreamReader, headers: email.message.Message, mo
             if len(body) == most:
                 break
             await reader.readexactly(2)
-    elif (length := headers.get("Content-Length")) is not None:
-        if int(str(length)) < 0:
+    elif lengths:
+        if (length := int(str(lengths[0]))) < 0:
             raise ValueError("a body of negative length")
-        body += await reader.readexactly(min(int(str(length)), most))
+        body += await reader.readexactly(min(length, most))
     else:
         while len(body) < most and (part := await reader.read(most - len(body))):
             body += part
@@ -117,16 +131,16 @@ def decoded(body: bytes, codings: Sequence[str], limit: int) -> tuple[bytes, str
     had, empty for none. Names that stand for no coding are ignored, as senders do. Raises NotHttp.
     """
     names = [name.strip().lower() for value in codings for name in value.split(",")]
-    for name in names:
-        if name in _NOT_ZIPPED:
-            raise NotHttp(f"encodes the text as {name}, which senders do not ask for and cannot read")
-    zipped = [name for name in names if name in _ZIPPED]
-    for name in zipped[:2]:
-        try:
-            body = _unzipped(body, _ZIPPED[name], limit + 1)
-        except zlib.error as error:
-            raise NotHttp(f"says that the text is encoded as {name}, and it is not") from error
-    return body, ", ".join(zipped[:2])
+    known = [name for name in names if name in _ZIPPED or name in _NOT_ZIPPED]
+    if not known:
+        return body, ""
+    if len(names) > 1 or known[0] in _NOT_ZIPPED:
+        named = quoted(", ".join(names))[1:-1]
+        raise NotHttp(f"encodes the text as {named}, which senders do not ask for and cannot read")
+    try:
+        return _unzipped(body, _ZIPPED[known[0]], limit + 1), known[0]
+    except zlib.error as error:
+        raise NotHttp(f"says that the text is encoded as {known[0]}, and it is not") from error
 
 
 def _unzipped(body: bytes, window: int, most: int) -> bytes:
@@ -192,6 +206,7 @@ def _readable(charset: str | None) -> str | None:
         return "ascii"
     try:
         "".encode(charset)
+        name = codecs.lookup(charset).name
     except (LookupError, ValueError):
         return None
-    return charset if _TEXTS.fullmatch(charset.lower()) else None
+    return None if name.replace("_", "-") in _NOT_FOR_TEXTS else charset

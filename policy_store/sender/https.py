@@ -27,6 +27,7 @@ _PATH = "/.well-known/mta-sts.txt"
 _MOST_FOR_A_LOOK = 10.0  # seconds
 _COMMON_NAME_TAKERS: frozenset[Sender] = frozenset(("postfix", "lax"))
 _LAX: frozenset[Sender] = frozenset(("lax",))
+_POSTFIX: frozenset[Sender] = frozenset(("postfix",))
 
 
 @dataclass
@@ -78,6 +79,9 @@ async def fetch(
                 so_far.session = refused.session
                 takers = _COMMON_NAME_TAKERS if refused.failure.common_name else frozenset[Sender]()
                 so_far.fails("https_certificate_name", f"fails in TLS: {refused.failure.reason}", takers)
+            if so_far.session.old_cipher:
+                detail = f"fails in TLS: it offers {so_far.session.old_cipher} alone, which Postfix's resolver refuses"
+                so_far.fails("https_tls", detail, _LAX)
             if so_far.takers:
                 authority = host if port == 443 else f"{host}:{port}"
                 writer.write(
@@ -161,10 +165,12 @@ def _read(so_far: _Fetch, answer: Answer, limit: int) -> None:
     except NotHttp as error:
         so_far.fails("https_encoding", str(error), _LAX)
         return
-    if coding:
+    if coding == "gzip":
         so_far.notes.append(("https_zipped", f"encodes the text as {coding} though it was not asked to"))
         so_far.takers -= _LAX
-        so_far.text = text[:limit]
+    so_far.text = text[:limit]
+    if "deflate" in coding:
+        so_far.fails("https_encoding", f"encodes the text as {coding}, which senders in Go cannot read", _POSTFIX)
     if answer.cut or len(text) > limit:
         so_far.fails("https_size", f"serves more than the {limit} bytes that senders read", _LAX)
 

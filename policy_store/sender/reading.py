@@ -18,6 +18,9 @@ from policy_store.txt_records import RecordSyntaxError, StsRecord, sts_records
 _TEXTS = 16  # texts whose readings are kept: a check asks several times for that of each
 _LAX_RECORD = re.compile(r"v=stsv1[ \t]*;", re.IGNORECASE)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,3})?", re.IGNORECASE | re.ASCII)
+_PREFIXED = re.compile(r"0x[0-9a-f]{1,9}|0o[0-7]{1,12}|0b[01]{1,32}", re.IGNORECASE)
+# What JavaScript's trim() takes off.
+_SPACE = "\t\n\v\f\r \u00a0\u1680\u2028\u2029\u202f\u205f\u3000\ufeff" + "".join(map(chr, range(0x2000, 0x200B)))
 _LINE_END = re.compile(r"\r?\n")
 # What breaks Postfix's table entry in two, so that it finds its TLS configuration wrong and sends nothing.
 _BREAKS_THE_ENTRY = re.compile(r"[ \t\r\n,]")
@@ -104,11 +107,11 @@ def postfix_takes(records: Sequence[str]) -> bool:
 
 def lax_takes(records: Sequence[str]) -> bool:
     """Whether mailauth goes on to fetch a policy: letter case and white space do not count."""
-    found = [text.strip() for text in records if _LAX_RECORD.match(text.strip())]
+    found = [text.strip(_SPACE) for text in records if _LAX_RECORD.match(text.strip(_SPACE))]
     if len(found) != 1:
         return False
-    fields = [field.strip().partition("=") for field in found[0].split(";")[1:]]
-    return any(name.strip().lower() == "id" and bool(value.strip()) for name, _, value in fields)
+    fields = [field.strip(_SPACE).partition("=") for field in found[0].split(";")[1:]]
+    return any(name.strip(_SPACE).lower() == "id" and bool(value.strip(_SPACE)) for name, _, value in fields)
 
 
 @lru_cache(_TEXTS)
@@ -155,7 +158,7 @@ def lax_reading(text: bytes) -> LaxReading | None:
     patterns: dict[str, None] = {}
     for line in _LINE_END.split(text.decode("utf-8", "replace")):
         name, colon, value = line.partition(":")
-        name, value = name.strip("\ufeff \t\r\n\v\f").lower(), value.strip("\ufeff \t\r\n\v\f")
+        name, value = name.lower().strip(_SPACE), value.strip(_SPACE)
         if name == "mx" and colon:
             patterns[value.lower()] = None
         elif colon:
@@ -169,6 +172,8 @@ def lax_reading(text: bytes) -> LaxReading | None:
 
 def _is_max_age(text: str | None) -> bool:
     """Whether JavaScript's Number() makes a time of the text: an empty one is 0."""
+    if text and _PREFIXED.fullmatch(text):
+        return int(text, 0) <= LONGEST_MAX_AGE
     if text is None or (text and not _NUMBER.fullmatch(text)):
         return False
     return not text or (math.isfinite(float(text)) and 0 <= float(text) <= LONGEST_MAX_AGE)

@@ -8,6 +8,7 @@ import asyncio
 import os
 import re
 import ssl
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
@@ -39,7 +40,8 @@ type SmtpOutcome = Literal[
 
 _LONGEST_LINE = 4096  # bytes; RFC 5321 section 4.5.3.1.5 allows 512
 _MOST_LINES = 100
-_REPLY = re.compile(rb"(?P<code>[2-5][0-9][0-9])(?P<more>[ -])?(?P<text>[^\r\n]*)\r?\n")
+_REPLY = re.compile(rb"(?P<code>[2-5][0-9][0-9])(?:(?P<more>[ -])(?P<text>[^\r\n]*))?\r?\n")
+_OVER_TLS = "EHLO over TLS"
 _BUSY = "421"  # RFC 5321 section 3.8: not now, whatever was asked
 
 
@@ -47,7 +49,8 @@ _BUSY = "421"  # RFC 5321 section 3.8: not now, whatever was asked
 class SmtpResult:
     """How far a sender gets with one address of an MX host.
 
-    `tls`: a session with a certificate that passes (`session`). `tls_failed`: STARTTLS goes wrong, why is in `failure`.
+    `tls`: a session with a certificate that passes (`session`), in which the host answers. `tls_failed`: STARTTLS goes
+    wrong, why is in `failure`, or the connection ends as soon as TLS stands.
     `no_starttls`: the host does not offer it, `starttls_refused`: it offers it and then refuses. `no_ehlo`: it refuses
     EHLO and takes HELO, which has no STARTTLS. `refused`: it refuses to talk at all. `no_smtp`: it answers otherwise
     than a mail server, or ends the connection.
@@ -72,6 +75,11 @@ class _Reply:
     texts: list[bytes]
     last: str
 
+    @property
+    def permanent(self) -> bool:
+        """Whether this is a no for good: 5yz, and for Postfix 3yz where nothing asks for it."""
+        return not self.code.startswith("4")
+
 
 class _Ends(Exception):
     """The dialogue ends before TLS: what it comes to."""
@@ -88,7 +96,8 @@ class _Dialogue:
     def __init__(self, step_seconds: float) -> None:
         self._seconds = step_seconds
         self.step = "connect"
-        self.writer: asyncio.StreamWriter | None = None
+        self._reader: asyncio.StreamReader  # both once connected
+        self._writer: asyncio.StreamWriter
 
     async def start_tls(
         self, host: str, address: str, port: int, helo: str, context: ssl.SSLContext
@@ -96,17 +105,19 @@ class _Dialogue:
         """The connection once TLS stands; None where SNI cannot carry such a name. Raises _Ends, OSError."""
         async with asyncio.timeout(min(self._seconds, CONNECT_SECONDS)):
             reader, writer = await asyncio.open_connection(address, port, limit=_LONGEST_LINE)
-        self.writer = writer
+        self._reader, self._writer = reader, writer
         greeting = await self._reply(reader, "greeting")
         if not greeting.code.startswith("2"):
-            raise _Ends("refused", f"greeting: the host answered {quoted(greeting.last)}")
+            for_good = greeting.permanent and not greeting.code.startswith("5")  # which senders take for a busy host
+            raise _Ends("refused", f"greeting: the host answered {quoted(greeting.last)}", permanent=for_good)
         await self._ehlo(reader, writer, helo)
         writer.write(b"STARTTLS\r\n")
         ready = await self._reply(reader, "STARTTLS")
         if not ready.code.startswith("2"):
-            permanent = ready.code.startswith("5")
-            raise _Ends("starttls_refused", f"it answers STARTTLS with {quoted(ready.last)}", permanent=permanent)
+            answer = f"it answers STARTTLS with {quoted(ready.last)}"
+            raise _Ends("starttls_refused", answer, permanent=ready.permanent)
         self.step = "TLS handshake"
+        await _drop_what_is_there(reader)
         async with asyncio.timeout(self._seconds):
             try:
                 await writer.start_tls(context, server_hostname=host)
@@ -116,6 +127,22 @@ class _Dialogue:
                 return None
         connection: ssl.SSLObject = writer.get_extra_info("ssl_object")
         return connection
+
+    async def say_hello_again(self, helo: str) -> None:
+        """Say EHLO over TLS, and HELO where that is refused. A host may end the session only now, for example one that
+        wants a certificate of the client in TLS 1.3. Raises _Ends, OSError.
+        """
+        for verb in ("EHLO", "HELO"):
+            self._writer.write(f"{verb} {helo}\r\n".encode("ascii"))
+            answer = await self._reply(self._reader, _OVER_TLS)
+            if answer.code.startswith("2"):
+                return
+        raise _Ends("refused", f"over TLS it answers EHLO with {quoted(answer.last)}", permanent=answer.permanent)
+
+    def close(self) -> None:
+        """Go without waiting for the end, which a broken handshake never tells."""
+        if self.step != "connect":
+            self._writer.transport.abort()
 
     async def _ehlo(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, helo: str) -> None:
         writer.write(f"EHLO {helo}\r\n".encode("ascii"))
@@ -128,8 +155,7 @@ class _Dialogue:
         again = await self._reply(reader, "HELO")
         detail = f"it answers EHLO with {quoted(answer.last)}"
         if not again.code.startswith("2"):
-            permanent = again.code.startswith("5")
-            raise _Ends("refused", f"{detail} and HELO with {quoted(again.last)}", permanent=permanent)
+            raise _Ends("refused", f"{detail} and HELO with {quoted(again.last)}", permanent=again.permanent)
         raise _Ends("no_ehlo", detail)
 
     async def _reply(self, reader: asyncio.StreamReader, step: str) -> _Reply:
@@ -143,11 +169,13 @@ class _Dialogue:
                 except asyncio.LimitOverrunError as error:
                     raise _Ends("no_smtp", f"{step}: the answer has a line without end") from error
                 except asyncio.IncompleteReadError as error:
+                    if step == _OVER_TLS:
+                        raise ConnectionError from error
                     raise _Ends("no_smtp", f"{step}: the host ended the connection") from error
                 match = _REPLY.fullmatch(line)
                 if not match or len(texts) >= _MOST_LINES:
                     raise _Ends("no_smtp", f"{step}: the answer is not SMTP: {quoted(line[:60].decode('latin-1'))}")
-                texts.append(match["text"])
+                texts.append(match["text"] or b"")
                 if match["more"] != b"-":
                     reply = _Reply(match["code"].decode(), texts, line.decode("latin-1").strip())
                     if reply.code == _BUSY:
@@ -167,7 +195,9 @@ async def probe(
         if connection is None:
             failure = TlsFailure("certificate-host-mismatch", "no certificate can name it", "certificate_name")
             return SmtpResult(address, "tls_failed", failure=failure)
-        return SmtpResult(address, "tls", session=session_of(connection, host))
+        session = session_of(connection, host)
+        await dialogue.say_hello_again(helo_name(helo))
+        return SmtpResult(address, "tls", session=session)
     except _Ends as ends:
         return SmtpResult(address, ends.outcome, str(ends), permanent=ends.permanent)
     except CertificateRefused as refused:
@@ -184,8 +214,7 @@ async def probe(
     except OSError as error:
         return _broken(address, dialogue.step, error)
     finally:
-        if dialogue.writer is not None:
-            dialogue.writer.transport.abort()  # and no wait for the end, which a broken handshake never tells
+        dialogue.close()
 
 
 def helo_name(name: str) -> str:
@@ -200,9 +229,17 @@ def _broken(address: str, step: str, error: OSError) -> SmtpResult:
     reason = os.strerror(error.errno) if error.errno else "the host ended the connection"
     if step == "connect":
         return SmtpResult(address, "unreachable", f"connect: {reason}")
-    if step == "TLS handshake":
-        return SmtpResult(address, "tls_failed", failure=TlsFailure("validation-failure", f"no handshake: {reason}"))
+    if step in ("TLS handshake", _OVER_TLS):
+        what = "no handshake" if step == "TLS handshake" else "TLS stands, and then"
+        return SmtpResult(address, "tls_failed", failure=TlsFailure("validation-failure", f"{what}: {reason}"))
     return SmtpResult(address, "no_smtp", f"{step}: {reason}")
+
+
+async def _drop_what_is_there(reader: asyncio.StreamReader) -> None:
+    """Drop what a host said before TLS and behind its consent: it must not be taken for an answer over TLS."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(0):
+            await reader.read(_LONGEST_LINE)
 
 
 async def _out_of_date(host: str, address: str, port: int, helo: str, seconds: float) -> TlsFailure | None:
@@ -214,6 +251,5 @@ async def _out_of_date(host: str, address: str, port: int, helo: str, seconds: f
     except (_Ends, OSError):
         return None
     finally:
-        if dialogue.writer is not None:
-            dialogue.writer.transport.abort()
+        dialogue.close()
     return out_of_date(chain, datetime.now(UTC))

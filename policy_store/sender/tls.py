@@ -25,6 +25,9 @@ type TlsCode = Literal[
 _NOT_YET_VALID, _EXPIRED = 9, 10
 # Alerts of a server that has no certificate or no site for the name that SNI asks for.
 _NO_CERTIFICATE = re.compile(r"UNRECOGNIZED.NAME|INTERNAL.ERROR|HANDSHAKE.FAILURE|ACCESS.DENIED|NO.CERTIFICATE")
+# Python's own choice, with the CBC suites of TLS 1.2 that Postfix and Go take from old mail servers, at the security
+# level of OpenSSL itself.
+_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES:DHE+AES:!aNULL:!eNULL:!aDSS:!AESCCM:@SECLEVEL=1"
 _LDH = re.compile(r"[a-z0-9-]+")
 _EPOCH = "Jan  1 00:00:00 1970 GMT"
 
@@ -45,13 +48,15 @@ class TlsFailure:
 @dataclass(frozen=True, slots=True)
 class TlsSession:
     """What a handshake shows whose certificate passes: the TLS version, and until when and from when the certificate is
-    valid (UTC). `underscore` tells that a wildcard stands for a label with an underscore, which some senders refuse.
+    valid (UTC). `underscore` tells that a wildcard stands for a label with an underscore, which some senders refuse;
+    `old_cipher` names a cipher with SHA-1, which Python's own context, and so Postfix's resolver, refuses.
     """
 
     version: str
     not_after: datetime
     not_before: datetime | None = None
     underscore: bool = False
+    old_cipher: str = ""
 
 
 class CertificateRefused(Exception):
@@ -72,6 +77,7 @@ def strict_context(ca_file: str | None = None) -> ssl.SSLContext:
     if ca_file:
         context.load_verify_locations(ca_file)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(_CIPHERS)
     context.check_hostname = False
     # Python 3.13 alone asks for RFC 5280 to the letter. Roots that every sender trusts do not keep to it.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
@@ -94,11 +100,13 @@ def session_of(connection: ssl.SSLObject, host: str) -> TlsSession:
     certificate: dict[str, Any] = connection.getpeercert() or {}
     names = [value.lower() for kind, value in certificate.get("subjectAltName", ()) if kind == "DNS"]
     strictly = any(covers(name, host) for name in names)
+    cipher = (connection.cipher() or ("",))[0]
     session = TlsSession(
         connection.version() or "unknown",
         _time(certificate, "notAfter"),
         _time(certificate, "notBefore"),
         underscore=not strictly,
+        old_cipher=cipher if cipher.endswith("-SHA") else "",
     )
     if strictly or any(covers(name, host, underscore=True) for name in names):
         return session

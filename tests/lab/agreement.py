@@ -11,14 +11,15 @@ import subprocess
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from policy_store.pool import Turns
-from policy_store.sender.dns import Resolver
+from policy_store.sender.dns import Resolver, sts_state
 from policy_store.sender.facts import Facts
-from policy_store.sender.gather import gather
 from policy_store.sender.network import Network
+from policy_store.sender.policy_host import ask_policy_host
 from policy_store.sender.reading import Reading
 from policy_store.sender.tls import strict_context
 from policy_store.sender.verdict import readings_of
@@ -143,6 +144,7 @@ def ask_all() -> Answers:
 
 
 async def _gather(domains: Iterable[str], world: World) -> list[Facts]:
+    """What there is to find of the policies."""
     context: ssl.SSLContext = strict_context(str(world.ca_file))
     network = Network(
         Resolver("127.0.0.1", world.dns_port, 3),
@@ -150,16 +152,15 @@ async def _gather(domains: Iterable[str], world: World) -> list[Facts]:
         "check.example",
         world.https_port,
         world.smtp_port,
-        https_seconds=20,
-        smtp_seconds=3,
+        https_seconds=7,
         allow_private=True,
-        retry_seconds=(),
     )
     turns = Turns(4, patience=0.5)  # more, and the senders beside would meet servers that are slow
 
     async def one(domain: str) -> Facts:
         async with turns.turn():
-            return await gather(domain, network)
+            txt, host = await sts_state(network.resolver, domain), await ask_policy_host(domain, network)
+            return Facts(domain, datetime.now(UTC), txt, policy_host=host)
 
     return await asyncio.gather(*map(one, domains))
 

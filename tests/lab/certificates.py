@@ -70,7 +70,7 @@ class Authority:
             if key[1] in _ALERTS:
                 return _ALERTS[key[1]]
             if key not in self._contexts:
-                self._contexts[key] = self._issue(*key)
+                self._contexts[key] = self.issue(*key)
             client.context = self._contexts[key]
             return None
 
@@ -82,7 +82,12 @@ class Authority:
             context.minimum_version = ssl.TLSVersion.TLSv1_3
         return context
 
-    def _issue(self, name: str, kind: Certificate) -> ssl.SSLContext:
+    def configure_trust(self, context: ssl.SSLContext) -> None:
+        """Make a context trust this authority."""
+        self._ca.configure_trust(context)
+
+    def issue(self, name: str, kind: Certificate) -> ssl.SSLContext:
+        """A server's context with a new certificate of this kind."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.set_ciphers("DEFAULT@SECLEVEL=0")  # TLS 1.1, which its listener alone speaks, signs with SHA-1
         now = datetime.now(UTC)

@@ -18,6 +18,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from tests.lab.addresses import LoopThread, listeners
 from tests.lab.certificates import Authority, handshake
+from tests.lab.mx_sessions import SESSIONS, talk
 from tests.lab.situation import Certificate
 
 type _Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -43,7 +44,6 @@ _ANY = "mx.lab.example"  # for a sender that does not say whom it wants, as with
 _SLOW_SECONDS = 0.5
 _FOR_GOOD = 3600  # seconds
 _BLOCK = b"x" * 4096
-_PLAIN_ANSWERS = {b"EHLO": b"250-mx\r\n250 STARTTLS\r\n", b"DATA": b"354 go ahead\r\n"}
 
 
 class _Handler:
@@ -74,11 +74,7 @@ async def _silent_at_ehlo(reader: asyncio.StreamReader, writer: asyncio.StreamWr
 async def _until_starttls(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Talk until the client starts TLS, which may also take mail without it. Raises EOFError."""
     writer.write(b"220 mx ESMTP\r\n")
-    while not (line := await reader.readuntil(b"\r\n")).upper().startswith(b"STARTTLS"):
-        writer.write(_PLAIN_ANSWERS.get(line[:4].upper(), b"250 ok\r\n"))
-        if line[:4].upper() == b"DATA":
-            await reader.readuntil(b"\r\n.\r\n")
-            writer.write(b"250 ok\r\n")
+    await talk(reader, writer)
     writer.write(b"220 go ahead\r\n")
 
 
@@ -171,10 +167,6 @@ async def _refusing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
     writer.write(b"554 no mail for you here\r\n")
 
 
-_OFFERS = "250-mx\r\n250 STARTTLS"
-_NO_STARTTLS = "250-mx\r\n250 8BITMIME"
-
-
 class _Busy(asyncio.Protocol):
     """Answers a connection with 421."""
 
@@ -210,12 +202,18 @@ _BEHAVIOURS: dict[str, _Behaviour] = {
     "starttls_502": _answering(_OFFERS, "502 5.5.1 Command not implemented"),
     "starttls_530": _answering(_OFFERS, "530 5.7.0 not for you"),
     "starttls_421": _answering(_OFFERS, "421 4.7.0 try again later"),
+    "starttls_354": _answering(_OFFERS, "354 go ahead"),
+    "starttls_rubbish": _answering(_OFFERS, "hello there"),
+    "starttls_4540": _answering(_OFFERS, "4540 TLS not available"),
+    "ehlo_421": _answering("421 4.7.0 too many connections"),
+    "ehlo_554": _answering("554 5.7.1 not for you"),
     "ehlo_500": _answering("500 5.5.2 unrecognized command"),
     "ehlo_550": _answering("550 5.7.1 go away", helo="550 5.7.1 go away"),
     "ehlo_450": _answering("450 4.7.1 not now", helo="450 4.7.1 not now"),
     "masked": _answering("250-mx\r\n250 XXXXXXXA"),
     "offered_in_greeting_alone": _answering("250 STARTTLS"),
     "greets_450": _greeting(b"450 4.3.2 system not accepting"),
+    "greets_300": _greeting(b"300 hello"),
     "greets_late": _greeting(b"220 mx ESMTP", 1.5),
     "greets_too_late": _greeting(b"220 mx ESMTP", 30),
     "busy": _greeting(b"421 4.7.0 too many connections"),
@@ -239,6 +237,7 @@ KINDS = (
     "no_certificate",
     "busy_once",
     *_BEHAVIOURS,
+    *SESSIONS,
     "nobody",
     "no_connection",
 )
@@ -280,6 +279,7 @@ class MxHosts:
         nothing = self._authority.context(partial(_always, "alert_unrecognized_name"), without_sni=_ANY)
         behaviours: dict[str, _Behaviour] = {
             **_BEHAVIOURS,
+            **{kind: session.behaviour(self._authority, _ANY) for kind, session in SESSIONS.items()},
             "tls_1_1": partial(_until_handshake, old),
             "no_certificate": partial(_until_handshake, nothing),
         }

@@ -72,6 +72,52 @@ def _expected(situation: Situation, label: str, host: MxHost) -> dict[str, Any]:
     }
 
 
+@pytest.mark.parametrize(
+    ("name", "published"),
+    [
+        ("good", "enforced"),
+        ("enforce-then-none", "enforced"),
+        ("testing", "testing"),
+        ("none-without-starttls", "none"),
+        ("txt-missing", "not published"),
+        ("txt-in-lower-case", "not published"),
+        ("txt-several", "broken"),
+        ("https-404", "broken"),
+        ("trailing-dot", "broken"),
+        ("host-in-a-circle", "broken"),
+        ("second-address-in-testing", "broken"),
+        ("txt-servfail", "unknown"),
+        ("host-silence", "unknown"),
+        ("host-over-ipv6-out-of-reach-alone", "unknown"),
+    ],
+)
+def test_what_is_published_is_said_by_itself(name: str, published: str, answers: dict[str, Any]) -> None:
+    assert answers[f"{name}.example"]["published"] == published
+
+
+@pytest.mark.parametrize(
+    ("name", "state", "counts"),
+    [
+        ("good", "checked", (1, 0, 0)),
+        ("https-404", "checked", (0, 1, 0)),
+        ("mx-refuses-connections", "not checked", (0, 0, 1)),
+        ("mx-busy", "not checked", (0, 0, 1)),
+        ("mx-silent-over-tls", "not checked", (0, 0, 1)),
+        ("mx-servfail", "not checked", (0, 0, 0)),
+        ("one-mx-of-two-expired-the-other-blocked", "partly checked", (0, 1, 1)),
+        ("mx-hosts-without-number", "partly checked", (20, 0, 1)),
+        ("null-mx", "none", (0, 0, 0)),
+        ("neither-mx-nor-address", "none", (0, 0, 0)),
+    ],
+)
+def test_how_far_the_mail_hosts_were_checked_is_said_by_itself(
+    name: str, state: str, counts: tuple[int, int, int], answers: dict[str, Any]
+) -> None:
+    hosts = answers[f"{name}.example"]["mail_hosts"]
+    assert (hosts["state"], (hosts["passing"], hosts["failing"], hosts["not_checked"])) == (state, counts)
+    assert bool(hosts["why"]) is (state != "checked")
+
+
 def test_no_control_character_of_a_domain_reaches_a_finding(answers: dict[str, Any]) -> None:
     texts = [finding[key] for answer in answers.values() for finding in answer["findings"] for key in finding]
     assert not [text for text in texts if isinstance(text, str) and any(map(_is_control, text))]

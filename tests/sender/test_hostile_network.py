@@ -308,7 +308,7 @@ class TestLimits:
         self._is_bounded(run, least)
 
     def _is_bounded(self, run: Run, least: Run) -> None:
-        assert run.seconds < least.seconds + 1 + 1.5 + 10
+        assert run.seconds < least.seconds + 60  # on a machine that has much else to do
         assert run.peak < least.peak + self._MEMORY
 
 
