@@ -13,6 +13,7 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+from azure.data.tables import TableClient
 from check_jsonschema.builtin_schemas import get_builtin_schema
 from pycep import BicepParser
 from typer.core import TyperGroup
@@ -22,13 +23,11 @@ from dev import package
 from dev.azurite import Azurite
 from policy_store.cli import app
 from policy_store.cli.errors import DONE, PROBLEM
-from policy_store.tables.store import Store
+from policy_store.cli.session import open_store
 from tests.checkout import tracked
 from tests.lab.situation import PolicyHost, Situation
-from tests.lab.test_store import put, served, store
+from tests.lab.test_store import put, served
 from tests.lab.world import World
-
-__all__ = ["store"]  # a fixture of the lab
 
 ROOT = Path(__file__).parents[2]
 AZURE = "azure-pipelines.yml"
@@ -212,10 +211,16 @@ class TestBicep:
     [("good", DONE, ""), ("ends_soon", PROBLEM, "https_certificate_ends_soon"), ("expired", PROBLEM, "expired")],
 )
 def test_the_morning_check_fails_for_a_certificate_that_ends_soon(
-    azurite: Azurite, store: Store, tmp_path: Path, certificate: Any, code: int, said: str
+    azurite: Azurite,
+    tables: tuple[TableClient, TableClient],
+    tmp_path: Path,
+    certificate: Any,
+    code: int,
+    said: str,
 ) -> None:
     """The script as it stands, on a store and a policy host of the lab; `az` only hands it the store."""
-    (revision,) = put(store, "domain.example", served("domain.example"))
+    del tables  # empty, and there
+    (revision,) = put(open_store(azurite.connection_string), "domain.example", served("domain.example"))
     situation = Situation(
         name="domain",
         source="RFC 8461 section 3.3: the certificate of the policy host",
