@@ -131,7 +131,7 @@ class Changing:
                 self._tell_change(outcome)
             case Unchanged():
                 if self.counts.total() <= _FEW:
-                    for line in _unchanged_lines(outcome):
+                    for line in _unchanged_lines(outcome, self.store.zone):
                         say(line)
             case _:
                 complain(refusal(outcome, self.done))
@@ -198,11 +198,7 @@ def _date_lines(change: Change, zone: str) -> Iterator[str]:
     domain = change.domain
     known = {revision.id for revision in change.entry.revisions}
     if change.id is not None and change.id not in known and change.publish_from is not None:
-        when = shown_due(change.publish_from)
-        if zone:
-            yield f"{domain}: the app publishes the id {change.id} in {zone} by itself, from {when} on"
-        else:
-            yield f"{domain}: {to_publish(domain, change.id)} from {when} on"
+        yield f"{domain}: {_publication(domain, change.id, shown_due(change.publish_from), zone)}"
     if change.usable_from is not None:
         when = shown_due(change.usable_from)
         yield f"{domain}: MX records may name {', '.join(change.new_patterns)} from {when} on"
@@ -215,11 +211,17 @@ def to_publish(domain: str, id_: str) -> str:
     return f"publish TXT _mta-sts.{domain} {StsRecord(id_).text}"
 
 
-def _unchanged_lines(outcome: Unchanged) -> Iterator[str]:
+def _publication(domain: str, id_: str, when: str, zone: str) -> str:
+    if zone:
+        return f"the app publishes the id {id_} in {zone} by itself, from {when} on"
+    return f"{to_publish(domain, id_)} from {when} on"
+
+
+def _unchanged_lines(outcome: Unchanged, zone: str) -> Iterator[str]:
     domain = outcome.domain
     yield from map(str, outcome.reasons)
     if outcome.id is not None and outcome.publish_from is not None:
-        yield f"{domain} is unchanged: {to_publish(domain, outcome.id)} from {shown(outcome.publish_from)} on"
+        yield f"{domain} is unchanged: {_publication(domain, outcome.id, shown(outcome.publish_from), zone)}"
     if outcome.removable_from is not None:
         yield f"{domain}: the TXT record and the row have to stay until {shown_due(outcome.removable_from)}"
 

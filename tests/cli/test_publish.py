@@ -333,3 +333,5 @@ class TestWhatOtherCommandsSay:
         shown = run("edit", "contoso.com", "--max-age", "86400").stdout
         assert f"in {_ZONE} by itself, from " in shown
         assert "Set once" not in shown
+        again = run("edit", "contoso.com", "--max-age", "86400").stdout
+        assert "contoso.com is unchanged: the app publishes the id" in again
