@@ -167,7 +167,9 @@ def _az(folder: Path) -> Path:
     """The folder of a stand-in for the Azure CLI that keeps the TXT records of one name in the file $WORLD."""
     program = folder / "bin" / "az"
     program.parent.mkdir(exist_ok=True)
-    program.write_text(f"#!{sys.executable}\n{_AZ}")
+    (folder / "az.py").write_text(_AZ)
+    words = shlex.join([sys.executable, str(folder / "az.py")])  # a first line `#!` has no spaces in it
+    program.write_text(f'#!/bin/sh\nexec {words} "$@"\n')
     program.chmod(0o700)
     return program.parent
 
