@@ -142,7 +142,7 @@ def test_a_report_that_google_mailed_is_brought_in_and_shown(
     (tmp_path / "report.json").write_text(json.dumps(report), encoding="utf-8")
     browser.open(f"{address}/reports")
     browser.find("input[type=file]").send_keys(str(tmp_path / "report.json"))
-    browser.press("Bring in")
+    browser.press("Import reports")
     browser.wait_for("1 entries added")
     browser.open(f"{address}/domains/adatum.example")
     browser.wait_for("starttls-not-supported")
