@@ -170,10 +170,11 @@ class Serving[T]:
         if stranger and self._first_look_under_way and not self.breaker.paused:
             waits.append(self._await_look(domain))
         await self._reads.wait(read, _WAIT, *waits)
+        if any(wait.done() for wait in waits) and (domain in copies.broken or self.from_memory(domain)):
+            return await self._as_read(domain, deadline, "fresh")
+        await self._reads.wait(read, max(0.0, deadline - self._now()))
         if read and read.future.done() and not read.future.cancelled() and read.future.exception() is None:
             return await self._as_read(domain, deadline, "read")
-        if any(wait.done() for wait in waits) and (self.looked_at is not None or domain in copies.names):
-            return await self._as_read(domain, deadline, "fresh")
         if read and not read.future.done():
             self._reads.given_up(domain, read)
         copy = copies.texts.get(domain)

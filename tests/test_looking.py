@@ -195,6 +195,25 @@ class TestKnowledge:
 
         assert asyncio.run(scenario()) <= {"read", "fresh"}
 
+    @pytest.mark.parametrize("began_before", [0.0, 3600.0])
+    def test_a_look_that_is_too_old_when_it_ends_answers_nobody(
+        self, make: MakeWorker, proxy: FaultProxy, policies_client: TableClient, began_before: float
+    ) -> None:
+        """It may have passed the place of a row that was written since it began."""
+        _write(policies_client, "new.example")
+
+        async def scenario() -> Outcome:
+            worker = make(fresh_seconds=60 if began_before else 0)
+            began = worker.serving._now() - began_before
+            worker.serving.expect_look()
+            proxy.fault = "late"
+            asking = asyncio.create_task(worker.serving.answer("new.example"))
+            await asyncio.sleep(0.05)
+            worker.serving.looked(began)
+            return (await asking).outcome
+
+        assert asyncio.run(scenario()) == "read"
+
 
 class TestOrder:
     """What arrives late does not undo what is newer."""
