@@ -35,7 +35,7 @@ ROWS_IN_ALL = 20_000
 
 # Policies come first: a thread that took a report in rests for a multiple of the processor time that it took, and hands
 # the interpreter over to the event loop more often than Python has it by itself (5 ms).
-_REST = 19
+_REST = 39
 _LONGEST_REST = 1.0  # seconds
 _SWITCH_SECONDS = 0.0005
 _RETRY_AFTER = 600  # seconds
