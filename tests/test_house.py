@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.checkout import tracked
+
 _ROOT = Path(__file__).parent.parent
-_PACKAGE = _ROOT / "policy_store"
 
 # From the ground up: a room may import those on lower floors, and its neighbours on the same floor without a circle.
 _FLOORS = (
@@ -61,7 +62,7 @@ def _room(module: str) -> str:
 
 
 def _modules() -> Iterator[tuple[str, ast.Module]]:
-    for path in sorted(_PACKAGE.rglob("*.py")):
+    for path in tracked("policy_store/**/*.py"):
         name = ".".join(path.relative_to(_ROOT).with_suffix("").parts).removesuffix(".__init__")
         yield name, ast.parse(path.read_text(encoding="utf-8"))
 
