@@ -157,8 +157,8 @@ class _Search:
                 yield from (each for each in self.look(octets, name, depth + 1) if not each.problem)
 
     def _in_mbox(self, octets: bytes, name: str, depth: int) -> Iterator[Found]:
-        lines = [(line.start(), line.end()) for line in _MBOX_LINE.finditer(octets.removeprefix(_BOM))]
         octets = octets.removeprefix(_BOM)
+        lines = [(line.start(), line.end()) for line in _MBOX_LINE.finditer(octets)]
         for number, ((_, start), (end, _)) in enumerate(pairwise([*lines, (len(octets), 0)]), 1):
             yield from self._in_mail(octets[start:end], f"{name} (mail {number})", depth)
 
