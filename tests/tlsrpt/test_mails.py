@@ -13,10 +13,11 @@ import pytest
 from policy_store.tlsrpt import mails
 from policy_store.tlsrpt.mails import Found, find, find_in
 from policy_store.tlsrpt.reading import read
-from tests.tlsrpt.making import SAMPLES, entry, report, yesterday
+from tests.checkout import tracked
+from tests.tlsrpt.making import entry, report, yesterday
 
 _REPORT = report(yesterday(), entry(ok=1))
-_MAILS = sorted(SAMPLES.glob("*.eml"))
+_MAILS = tracked("tests/data/tls_reports/*.eml")
 
 
 def _mail(*attachments: tuple[str, bytes, str]) -> bytes:

@@ -11,9 +11,9 @@ from starlette.routing import Route
 from policy_store.changes.records import Wanted
 from policy_store.web.app import ROUTES
 from policy_store.web.door import LARGEST_FORM, LARGEST_UPLOAD
-from policy_store.web.pages import FOLDER
 from policy_store.web.server import PortInUse, listen
 from policy_store.web.site import Site
+from tests.checkout import tracked
 from tests.web.conftest import Office, serving
 from tests.web.visitor import Visitor
 
@@ -131,7 +131,7 @@ def test_every_answer_holds_the_browser_to_our_own_files(visitor: Visitor) -> No
 
 
 def test_no_template_has_a_script_or_a_style_of_its_own_or_another_host() -> None:
-    for path in sorted((FOLDER / "templates").glob("*.html")):
+    for path in tracked("policy_store/web/templates/*.html"):
         text = path.read_text(encoding="utf-8")
         assert "style=" not in text, path
         assert "<style" not in text, path
